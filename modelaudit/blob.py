@@ -1,0 +1,137 @@
+"""Random access over bytes of which only some are here.
+
+A scan is a function of the bytes it has. Reading a byte that has not been fetched raises `Missing` with the
+range in the coordinates of the root object; the parent fetches it and the scan runs again from the start.
+"""
+
+import io
+import mmap
+from bisect import bisect_right
+from collections.abc import Sequence
+from typing import Protocol
+
+from modelaudit.errors import Missing
+
+
+class Blob(Protocol):
+    """What a scanner or parser reads from. All positions are bytes; negative ones are a caller's bug."""
+
+    @property
+    def size(self) -> int:
+        """Length in bytes. On a compressed stream this may have to unpack all of it."""
+
+    def view(self, offset: int, length: int, least: int | None = None) -> memoryview:
+        """Between `least` and `length` bytes at `offset` (default: exactly `length`), without a copy.
+
+        Shorter only where the blob ends. Raises `Missing` when fewer than `least` bytes are here.
+        """
+
+    def require(self, ranges: Sequence[tuple[int, int]]) -> None:
+        """Raise one `Missing` for all of `ranges` that are not here: one round instead of many."""
+
+
+def read(blob: Blob, offset: int, length: int) -> bytes:
+    """Exactly `length` bytes at `offset` as a copy; shorter only where the blob ends."""
+    return bytes(blob.view(offset, length))
+
+
+class RootBlob:
+    """An object as far as it has been fetched: a buffer of its full size, and the extents that are real.
+
+    `extents` are sorted, disjoint `(offset, length)` pairs. `data` may be empty when nothing is here.
+    """
+
+    def __init__(self, data: bytes | mmap.mmap | memoryview, size: int, extents: Sequence[tuple[int, int]]) -> None:
+        self._data = memoryview(data)
+        self.size = size
+        self._starts = [start for start, _ in extents]
+        self._ends = [start + length for start, length in extents]
+
+    def _available(self, offset: int) -> int:
+        index = bisect_right(self._starts, offset) - 1
+        return max(0, self._ends[index] - offset) if index >= 0 else 0
+
+    def view(self, offset: int, length: int, least: int | None = None) -> memoryview:
+        length = max(0, min(length, self.size - offset))
+        least = length if least is None else min(least, length)
+        if length == 0:
+            return memoryview(b"")
+        here = self._available(offset)
+        if here < least or here == 0:
+            raise Missing([(offset + here, max(least, 1) - here)])
+        return self._data[offset : offset + min(length, here)]
+
+    def require(self, ranges: Sequence[tuple[int, int]]) -> None:
+        absent = []
+        for offset, length in ranges:
+            length = max(0, min(length, self.size - offset))
+            here = self._available(offset)
+            if length > here:
+                absent.append((offset + here, length - here))
+        if absent:
+            raise Missing(absent)
+
+
+class BytesBlob:
+    """Bytes that are all here: something decoded or unpacked, or a file read whole."""
+
+    def __init__(self, data: bytes | bytearray | memoryview) -> None:
+        self._data = memoryview(data)
+        self.size = len(self._data)
+
+    def view(self, offset: int, length: int, least: int | None = None) -> memoryview:
+        return self._data[offset : offset + max(0, length)]
+
+    def require(self, ranges: Sequence[tuple[int, int]]) -> None:
+        """Nothing is ever missing."""
+
+
+class SliceBlob:
+    """`length` bytes of `parent` from `offset`; what is missing is missing in the parent's coordinates."""
+
+    def __init__(self, parent: Blob, offset: int, length: int) -> None:
+        self._parent = parent
+        self._offset = offset
+        self.size = max(0, length)
+
+    def _clip(self, offset: int, length: int) -> int:
+        return max(0, min(length, self.size - offset))
+
+    def view(self, offset: int, length: int, least: int | None = None) -> memoryview:
+        length = self._clip(offset, length)
+        least = None if least is None else min(least, length)
+        return self._parent.view(self._offset + offset, length, least)
+
+    def require(self, ranges: Sequence[tuple[int, int]]) -> None:
+        self._parent.require([(self._offset + offset, self._clip(offset, length)) for offset, length in ranges])
+
+
+class BlobFile(io.RawIOBase):
+    """A read-only, seekable file object over a blob, for libraries that want one. `Missing` passes through."""
+
+    def __init__(self, blob: Blob) -> None:
+        super().__init__()
+        self._blob = blob
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._blob.size}[whence]
+        if base + offset < 0:
+            raise ValueError(f"seek to {base + offset}")
+        self._position = base + offset
+        return self._position
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]  # typeshed says WriteableBuffer, which 3.11 cannot name
+        piece = self._blob.view(self._position, len(buffer))
+        buffer[: len(piece)] = piece
+        self._position += len(piece)
+        return len(piece)

@@ -1,0 +1,62 @@
+"""Every exception that modelaudit raises on purpose.
+
+    ModelauditError
+    ├── Missing          control flow: these ranges of the object are not here yet
+    ├── ParseError       the bytes break the rules of their format (says where)
+    ├── LimitExceeded    the bytes ask for more than a bound of `limits.py` allows
+    ├── SourceError      an object or a listing could not be read (says why, as a word and a sentence)
+    └── UsageError       the command line, a setting or the environment is wrong (says what to do)
+"""
+
+from collections.abc import Sequence
+
+
+class ModelauditError(Exception):
+    """Base of everything below; never raised itself."""
+
+
+class Missing(ModelauditError):
+    """Bytes that a scan asked for and that the parent has not fetched yet.
+
+    `ranges` holds `(offset, length)` pairs in bytes of the *root* object, whatever view of it was read.
+    """
+
+    def __init__(self, ranges: Sequence[tuple[int, int]]) -> None:
+        super().__init__(ranges)
+        self.ranges = tuple(ranges)
+
+
+class ParseError(ModelauditError):
+    """The bytes break their format. `offset` (bytes, in the blob that was parsed) says where."""
+
+    def __init__(self, message: str, offset: int = 0) -> None:
+        super().__init__(message)
+        self.message = message
+        self.offset = offset
+
+
+class LimitExceeded(ModelauditError):
+    """The bytes ask for too much. `limit` is the name of the field of `Limits` that said no."""
+
+    def __init__(self, limit: str, asked: int, allowed: int) -> None:
+        super().__init__(f"{limit}: {asked} asked, {allowed} allowed")
+        self.limit = limit
+        self.asked = asked
+        self.allowed = allowed
+
+
+class SourceError(ModelauditError):
+    """An object, page or listing could not be read.
+
+    `reason` is one word for machines (`access_denied`, `not_found`, `changed`, `unreachable`, `throttled`,
+    `credentials`, `special_file`, …); the message is one sentence for people and holds no secret.
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+
+
+class UsageError(ModelauditError):
+    """Something the user gave is wrong; the message says what, where and what to do. Exit code 2."""

@@ -1,0 +1,49 @@
+"""Every bound, with its unit and its reason. One frozen value, handed down, never read from the environment."""
+
+import msgspec
+
+KIB = 1024
+MIB = 1024 * KIB
+GIB = 1024 * MIB
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """Bounds on one run. Names carry the unit; the comment carries the reason."""
+
+    # --- one object, in the worker ---------------------------------------------------------------------
+    timeout_seconds: float = 300.0  # scanning one object; the parent kills the worker that takes longer
+    worker_memory_bytes: int = 2 * GIB  # private memory of one worker; hostile bytes must not starve the host
+    depth: int = 8  # containers inside containers; real models nest two or three deep
+    members: int = 1_000_000  # children of one object, over all depths; a registry's largest zip has 100,000
+    unpacked_bytes: int = 1 * GIB  # decompressed bytes of one object, over all depths; lives in worker memory
+    unpack_ratio: int = 250  # unpacked : packed that is reported as a bomb; deflate of zeros reaches 1032
+    unpack_ratio_floor_bytes: int = 8 * MIB  # below this a high ratio is just a file of zeros, not a bomb
+    findings: int = 1000  # findings kept for one object; the rest are counted
+    assets: int = 2000  # assets kept for one object; the rest are counted
+    tensors_named: int = 200  # tensor names kept in one asset; the rest are counted
+    evidence_chars: int = 400  # one value of a finding's details; evidence, not the payload
+    name_chars: int = 1024  # a member's or tensor's name as shown
+    text_bytes: int = 4 * MIB  # one piece of text that is parsed whole (source code, JSON)
+    header_bytes: int = 256 * MIB  # a declared header; the largest real safetensors header is below 20 MiB
+    nested_depth: int = 6  # encodings around encodings inside a pickle's strings
+    # --- reading, in the parent ------------------------------------------------------------------------
+    head_bytes: int = 64 * KIB  # first read of every object: identifies it and often is all there is to read
+    whole_object_bytes: int = 256 * KIB  # objects up to this size are read in one request
+    read_ahead_max_bytes: int = 16 * MIB  # one request; larger ones waste what a failure throws away
+    coalesce_gap_bytes: int = 64 * KIB  # two ranges closer than this are one request: cheaper than a second one
+    whole_fraction: float = 0.5  # past this share of the object the rest is read too: fewer rounds
+    rounds: int = 64  # question-and-answer rounds of one object; a scan that asks on is stuck
+    memfd_bytes: int = 64 * MIB  # larger objects are spooled in a temporary file, not in memory
+    spool_bytes: int = 4 * GIB  # spooled bytes of all objects in flight
+    in_flight_bytes: int = 256 * MIB  # requested and not yet arrived, over all objects
+    read_deadline_seconds: float = 120.0  # one range, retries included
+    connect_timeout_seconds: float = 10.0  # one connection attempt
+    stall_timeout_seconds: float = 30.0  # no byte arrives for this long: try again
+    listing_deadline_seconds: float = 120.0  # one page of a listing, retries included
+    page_objects: int = 1000  # objects of one page, and so of the queue between listing and reading
+    # --- the run ----------------------------------------------------------------------------------------
+    concurrency: int = 64  # objects in flight
+    frame_bytes: int = 64 * MIB  # one message between parent and worker
+    line_bytes: int = 1 * MIB  # one NDJSON line; log pipelines refuse longer ones
+    max_file_bytes: int | None = None  # --max-file-size; larger objects are skipped and said
+    max_total_bytes: int | None = None  # --max-total-size; bytes read from sources in the whole run

@@ -1,0 +1,147 @@
+"""The values that flow through modelaudit. Frozen; the output schema is generated from them."""
+
+import enum
+from typing import Literal
+
+import msgspec
+
+Scalar = str | int | float | bool | None
+Evidence = dict[str, Scalar | list[str]]
+
+
+class Severity(enum.StrEnum):
+    """How bad, worst first. `rank` orders them: critical is 3, debug is 0."""
+
+    CRITICAL = "critical"
+    WARNING = "warning"
+    INFO = "info"
+    DEBUG = "debug"
+
+    @property
+    def rank(self) -> int:
+        """3 for critical, 2 for warning, 1 for info, 0 for debug."""
+        return 3 - list(Severity).index(self)
+
+
+class Hit(msgspec.Struct, frozen=True):
+    """What a scanner says: rule `rule` fires at byte `offset` of the blob that was scanned.
+
+    `evidence` fills the rule's message template and becomes the finding's `details`.
+    `severity` overrides the catalogue's level for this hit; only where one rule has graded outcomes.
+    """
+
+    rule: str
+    offset: int | None = None
+    evidence: Evidence = {}
+    severity: Severity | None = None
+
+
+class Child(msgspec.Struct, frozen=True):
+    """Bytes inside the bytes, for the engine to unpack under the budget and identify afresh.
+
+    Either `data` (bytes the scanner has decoded itself) or `offset` and `length` (packed bytes in the
+    blob that was scanned). `codec` names how those are packed: `stored`, `deflate` (raw), `zlib`, `gzip`,
+    `bz2`, `lzma`, `xz`, `zstd`, `lz4`. `size` is the declared unpacked size, if any. `format` forces a
+    scanner instead of identification. `separator` joins `name` to the parent's location.
+    """
+
+    name: str
+    offset: int = 0
+    length: int = 0
+    codec: str = "stored"
+    size: int | None = None
+    data: bytes | None = None
+    format: str | None = None
+    separator: str = ":"
+
+
+class Asset(msgspec.Struct, frozen=True):
+    """Something met on the way, for the inventory: a file, an archive member, the tensors of a file.
+
+    The engine puts `path` under the object's own location. `tensors` are names, cut to
+    `Limits.tensors_named`; `tensors_total` counts all.
+    """
+
+    path: str
+    type: str
+    size: int | None = None
+    tensors: tuple[str, ...] = ()
+    tensors_total: int = 0
+
+
+class Note(msgspec.Struct, frozen=True):
+    """A scanner could not look at part of its bytes: the record becomes `partial` for `reason`.
+
+    `reason` is a word (`encrypted_member`, `truncated`, `broken`); `message` one sentence.
+    """
+
+    reason: str
+    message: str
+    offset: int | None = None
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """One finding as reported. `id` is stable from run to run for the same object and place."""
+
+    id: str
+    rule: str
+    severity: Severity
+    message: str
+    why: str
+    location: str
+    offset: int | None = None
+    details: Evidence = {}
+
+
+Status = Literal["scanned", "partial", "skipped", "failed"]
+
+
+class Inspection(msgspec.Struct, frozen=True):
+    """What the worker found in one object; the parent adds where it came from and how it was read."""
+
+    status: Status
+    reason: str | None = None
+    message: str | None = None
+    formats: tuple[str, ...] = ()
+    scanners: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    findings_cut: int = 0
+    assets: tuple[Asset, ...] = ()
+    assets_cut: int = 0
+
+
+class Target(msgspec.Struct, frozen=True):
+    """One object that a source listed. `version` is its ETag, generation, or size and mtime.
+
+    `key` is what the source needs to read it again; `uri` is what people see (no secret in it).
+    `skip` is set when the source itself knows that it cannot be scanned: (reason, message).
+    """
+
+    uri: str
+    key: str
+    size: int | None = None
+    version: str | None = None
+    sha256: str | None = None
+    skip: tuple[str, str] | None = None
+    failed: bool = False
+
+
+class FileReport(msgspec.Struct, frozen=True, tag="file", tag_field="type"):
+    """The one record of a listed object."""
+
+    uri: str
+    size: int | None
+    bytes_read: int
+    version: str | None
+    sha256: str | None
+    formats: tuple[str, ...]
+    scanners: tuple[str, ...]
+    status: Status
+    reason: str | None
+    message: str | None
+    severity: Severity | None
+    findings: tuple[Finding, ...]
+    findings_cut: int
+    assets: tuple[Asset, ...]
+    assets_cut: int
+    duration_ms: float
