@@ -35,6 +35,16 @@ def read(blob: Blob, offset: int, length: int) -> bytes:
     return bytes(blob.view(offset, length))
 
 
+def _union(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    merged: list[tuple[int, int]] = []
+    for start, end in sorted(spans):
+        if merged and start <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(merged[-1][1], end))
+        else:
+            merged.append((start, end))
+    return merged
+
+
 class RootBlob:
     """An object as far as it has been fetched: a buffer of its full size, and the extents that are real.
 
@@ -46,6 +56,7 @@ class RootBlob:
         self.size = size
         self._starts = [start for start, _ in extents]
         self._ends = [start + length for start, length in extents]
+        self._viewed: list[tuple[int, int]] = []
 
     def _available(self, offset: int) -> int:
         index = bisect_right(self._starts, offset) - 1
@@ -59,7 +70,25 @@ class RootBlob:
         here = self._available(offset)
         if here < least or here == 0:
             raise Missing([(offset + here, max(least, 1) - here)])
-        return self._data[offset : offset + min(length, here)]
+        end = offset + min(length, here)
+        self._note_viewed(offset, end)
+        return self._data[offset:end]
+
+    def _note_viewed(self, start: int, end: int) -> None:
+        viewed = self._viewed
+        if viewed and viewed[-1][0] <= start <= viewed[-1][1]:
+            viewed[-1] = (viewed[-1][0], max(viewed[-1][1], end))
+            return
+        viewed.append((start, end))
+        if len(viewed) > 4096:  # bounded: jumping about a file of a million members must not cost memory
+            self._viewed = _union(viewed)
+            if len(self._viewed) > 2048:
+                self._viewed = [(self._viewed[0][0], self._viewed[-1][1])]
+
+    @property
+    def bytes_viewed(self) -> int:
+        """Bytes that views have covered, each counted once."""
+        return sum(end - start for start, end in _union(self._viewed))
 
     def require(self, ranges: Sequence[tuple[int, int]]) -> None:
         absent = []

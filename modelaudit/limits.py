@@ -33,8 +33,9 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     coalesce_gap_bytes: int = 64 * KIB  # two ranges closer than this are one request: cheaper than a second one
     whole_fraction: float = 0.5  # past this share of the object the rest is read too: fewer rounds
     rounds: int = 64  # question-and-answer rounds of one object; a scan that asks on is stuck
-    memfd_bytes: int = 64 * MIB  # larger objects are spooled in a temporary file, not in memory
-    spool_bytes: int = 4 * GIB  # spooled bytes of all objects in flight
+    memfd_bytes: int = 8 * MIB  # objects up to this size are spooled in memory, larger ones in a temporary file
+    large_objects: int = 4  # objects at once of which more than `memfd_bytes` is spooled; bounds the disk
+    spool_object_bytes: int = 8 * GIB  # spooled bytes of one object; what needs more is not scanned and said
     in_flight_bytes: int = 256 * MIB  # requested and not yet arrived, over all objects
     read_deadline_seconds: float = 120.0  # one range, retries included
     connect_timeout_seconds: float = 10.0  # one connection attempt

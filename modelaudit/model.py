@@ -97,7 +97,10 @@ Status = Literal["scanned", "partial", "skipped", "failed"]
 
 
 class Inspection(msgspec.Struct, frozen=True):
-    """What the worker found in one object; the parent adds where it came from and how it was read."""
+    """What the worker found in one object; the parent adds where it came from and how it was read.
+
+    `bytes_viewed` counts the bytes of the object that a scanner looked at, each once.
+    """
 
     status: Status
     reason: str | None = None
@@ -108,6 +111,7 @@ class Inspection(msgspec.Struct, frozen=True):
     findings_cut: int = 0
     assets: tuple[Asset, ...] = ()
     assets_cut: int = 0
+    bytes_viewed: int = 0
 
 
 class Target(msgspec.Struct, frozen=True):

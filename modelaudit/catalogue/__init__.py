@@ -1,7 +1,7 @@
 """What is known about formats and rules, as data: one TOML file a format, read into frozen values.
 
 A format file holds one `[format]` table, any number of `[[format.signature]]` and `[[rule]]` tables. The
-callables that a pickle may name live in `catalogue/callables/` and are read by `catalogue.callables`.
+`shared.toml` has rules only: those of the engine. The callables that a pickle may name live in `catalogue/callables/` and are read by `catalogue.callables`.
 """
 
 import tomllib
@@ -61,7 +61,7 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    format: Format
+    format: Format | None = None
     rule: tuple[Rule, ...] = ()
 
 
@@ -81,9 +81,10 @@ def load(folder: Path | None = None) -> Catalogue:
     rules: dict[str, Rule] = {}
     for path in sorted((folder or Path(__file__).parent).glob("*.toml")):
         entry = msgspec.convert(tomllib.loads(path.read_text("utf-8")), _File)
-        if entry.format.id != path.stem:
-            raise ValueError(f"{path.name}: format id {entry.format.id!r} is not the file's name")
-        formats[entry.format.id] = entry.format
+        if entry.format is not None:
+            if entry.format.id != path.stem:
+                raise ValueError(f"{path.name}: format id {entry.format.id!r} is not the file's name")
+            formats[entry.format.id] = entry.format
         for rule in entry.rule:
             if rule.id in rules:
                 raise ValueError(f"{path.name}: rule {rule.id!r} is defined twice")

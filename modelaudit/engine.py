@@ -1,0 +1,298 @@
+"""One object from its bytes to its findings: identify, scan, go into the children. Pure and synchronous.
+
+The engine is the only place that knows about depth, budgets and the catalogue's wording; scanners only say
+what they saw. It runs inside a caged worker, or in the caller's process through `inspect`.
+"""
+
+import importlib
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
+from hashlib import blake2b
+from typing import Protocol, cast
+
+from modelaudit import catalogue
+from modelaudit.blob import Blob, RootBlob
+from modelaudit.catalogue import Catalogue, Format
+from modelaudit.errors import LimitExceeded, Missing, ParseError
+from modelaudit.identify import candidates, fallbacks
+from modelaudit.limits import Limits
+from modelaudit.model import Asset, Child, Evidence, Finding, Hit, Inspection, Note, Severity, Status
+from modelaudit.unpack import Budget, open_child
+
+IDENTIFY_BYTES = 512  # enough for every signature and for most scanners' `fits`
+
+Item = Hit | Child | Asset | Note
+
+
+class Scanner(Protocol):
+    """A module of `modelaudit.scanners`, named after its format."""
+
+    def scan(self, blob: Blob, limits: Limits, /) -> Iterator[Item]:
+        """What is wrong with these bytes, and what is inside them."""
+
+
+class Engine:
+    """The catalogue and the scanners, loaded once and never changed."""
+
+    def __init__(self, known: Catalogue) -> None:
+        self.catalogue = known
+        self.scanners: dict[str, Scanner] = {
+            format.id: cast(Scanner, importlib.import_module(f"modelaudit.scanners.{format.id}"))
+            for format in known.formats.values()
+            if format.scanned
+        }
+
+    def formats_of(self, blob: Blob, limits: Limits) -> list[Format]:
+        """Every format that fits, in the catalogue's order. Raises `Missing`."""
+        blob.view(0, IDENTIFY_BYTES)
+        formats = self.catalogue.formats.values()
+        found = [format for format in candidates(blob, formats) if self._fits(format, blob, limits)]
+        return found or [format for format in fallbacks(blob, formats) if self._fits(format, blob, limits)]
+
+    def _fits(self, format: Format, blob: Blob, limits: Limits) -> bool:
+        fits = getattr(self.scanners.get(format.id), "fits", None)
+        return fits is None or bool(fits(blob, limits))
+
+    def inspect(
+        self,
+        blob: Blob,
+        limits: Limits,
+        *,
+        uri: str = "",
+        blacklist: Sequence[str] = (),
+        on_finding: Callable[[Finding], None] | None = None,
+    ) -> Inspection:
+        """Scan `blob` and everything in it.
+
+        `on_finding` hears of each finding at once, for callers that may be killed before the end. Raises
+        `Missing` with all ranges that this run could not go on without.
+        """
+        run = _Run(self, limits, uri, blacklist, on_finding)
+        formats = run.root(blob)
+        if run.missing:
+            raise Missing(tuple(dict.fromkeys(run.missing)))
+        return run.result(blob, formats)
+
+
+@cache
+def default_engine() -> Engine:
+    """The engine over the catalogue that ships. Frozen data, so one for the process is enough."""
+    return Engine(catalogue.load())
+
+
+def inspect(blob: Blob, limits: Limits | None = None, *, uri: str = "", blacklist: Sequence[str] = ()) -> Inspection:
+    """Scan `blob` in this process. See `Engine.inspect`; `modelaudit.scan` runs it in caged workers."""
+    return default_engine().inspect(blob, limits or Limits(), uri=uri, blacklist=blacklist)
+
+
+class _Template(dict[str, object]):
+    """Evidence for `str.format_map`; a name that the evidence lacks is shown as `?`."""
+
+    def __missing__(self, key: str) -> str:
+        return "?"
+
+
+def _shown(text: str, most: int) -> str:
+    """`text` as valid UTF-8 of at most `most` characters."""
+    if len(text) > most:
+        text = text[: most - 1] + "…"
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+class _Run:
+    """The state of one inspection: the budget, what was found, what is missing."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        limits: Limits,
+        uri: str,
+        blacklist: Sequence[str],
+        on_finding: Callable[[Finding], None] | None,
+    ) -> None:
+        self._engine = engine
+        self._limits = limits
+        self._uri = uri
+        self._blacklist = [pattern.casefold() for pattern in blacklist]
+        self._on_finding = on_finding
+        self._budget = Budget(limits)
+        self._findings: list[Finding] = []
+        self._findings_cut = 0
+        self._assets: list[Asset] = []
+        self._assets_cut = 0
+        self._notes: list[Note] = []
+        self._scanners: dict[str, None] = {}
+        self.missing: list[tuple[int, int]] = []
+
+    def root(self, blob: Blob) -> list[Format]:
+        """Scan the object itself; gives the formats that it was found to be."""
+        self._check_name(self._uri, self._uri)
+        try:
+            formats = self._engine.formats_of(blob, self._limits)
+        except Missing as missing:
+            self.missing.extend(missing.ranges)
+            return []
+        except LimitExceeded as limit:
+            self._exceeded(limit, self._uri)
+            return []
+        self._scan_as(blob, formats, self._uri, 0)
+        return formats
+
+    def result(self, blob: Blob, formats: Sequence[Format]) -> Inspection:
+        """Everything that was learnt, with the status that it adds up to."""
+        status: Status = "scanned"
+        reason = message = None
+        skips = [note for note in self._notes if note.reason == "lfs_pointer"]
+        if skips:
+            status, reason, message = "skipped", skips[0].reason, skips[0].message
+        elif self._notes:
+            status, reason, message = "partial", self._notes[0].reason, self._notes[0].message
+            if len(self._notes) > 1:
+                message += f" (and {len(self._notes) - 1} more)"
+        elif not any(format.scanned for format in formats):
+            named = " and ".join(format.title for format in formats)
+            status, reason = "skipped", "unsupported"
+            message = f"{named} is recognised but not scanned" if named else "no known model format"
+        return Inspection(
+            status=status,
+            reason=reason,
+            message=None if message is None else _shown(message, self._limits.evidence_chars),
+            formats=tuple(format.id for format in formats),
+            scanners=tuple(self._scanners),
+            findings=tuple(self._findings),
+            findings_cut=self._findings_cut,
+            assets=tuple(self._assets),
+            assets_cut=self._assets_cut,
+            bytes_viewed=blob.bytes_viewed if isinstance(blob, RootBlob) else blob.size,
+        )
+
+    # --- going through items ------------------------------------------------------------------------------
+
+    def _scan_as(self, blob: Blob, formats: Sequence[Format], location: str, depth: int) -> None:
+        named = False
+        for format in formats:
+            scanner = self._engine.scanners.get(format.id)
+            if scanner is None:
+                continue
+            self._scanners[format.id] = None
+            for item in self._items(scanner, blob, location):
+                if isinstance(item, Hit):
+                    self._hit(item, location)
+                elif isinstance(item, Child):
+                    self._child(item, blob, location, depth)
+                elif isinstance(item, Asset):
+                    named = named or not item.path
+                    self._asset(item, location)
+                else:
+                    self._notes.append(item)
+        if not named:
+            kind = "+".join(format.id for format in formats) or "unknown"
+            self._asset(Asset("", kind), location)
+
+    def _items(self, scanner: Scanner, blob: Blob, location: str) -> Iterator[Item]:
+        """The scanner's items; the three exceptions that it may raise become what they mean."""
+        try:
+            yield from scanner.scan(blob, self._limits)
+        except Missing as missing:
+            self.missing.extend(missing.ranges)
+        except ParseError as error:
+            self._notes.append(Note("broken", f"{location}: {error.message} (at byte {error.offset})", error.offset))
+        except LimitExceeded as limit:
+            self._exceeded(limit, location)
+
+    def _child(self, child: Child, blob: Blob, location: str, depth: int) -> None:
+        name = _shown(child.name, self._limits.name_chars)
+        place = f"{location}{child.separator}{name}"
+        self._check_name(name, place)
+        if depth >= self._limits.depth:
+            self._hit(Hit("shared-nesting", None, {"name": name, "allowed": self._limits.depth}), location)
+            self._notes.append(Note("depth", f"{place}: containers nested deeper than {self._limits.depth}"))
+            return
+        try:
+            self._budget.add_member()
+            inner = open_child(blob, child, self._budget, self._limits)
+            formats = self._formats_of_child(child, inner)
+            self._scan_as(inner, formats, place, depth + 1)
+        except Missing as missing:
+            self.missing.extend(missing.ranges)
+        except ParseError as error:
+            self._notes.append(Note("broken", f"{place}: {error.message}", error.offset))
+        except LimitExceeded as limit:
+            if limit.limit == "members":
+                raise  # the whole object is out of members: going on with its siblings is no use
+            self._exceeded(limit, place)
+
+    def _formats_of_child(self, child: Child, inner: Blob) -> list[Format]:
+        if child.format is not None:
+            return [self._engine.catalogue.formats[child.format]]
+        formats = self._engine.formats_of(inner, self._limits)
+        for format in formats:
+            if not format.scanned:
+                self._notes.append(Note("unsupported_member", f"{child.name}: {format.title} is not scanned"))
+        return formats
+
+    # --- what was found -----------------------------------------------------------------------------------
+
+    def _exceeded(self, limit: LimitExceeded, location: str) -> None:
+        if limit.limit == "unpack_ratio":
+            self._hit(Hit("shared-bomb", None, {"name": location, "allowed": limit.allowed}), location)
+        self._notes.append(Note(limit.limit, f"{location}: {limit}"))
+
+    def _check_name(self, name: str, location: str) -> None:
+        folded = name.casefold()
+        for pattern in self._blacklist:
+            if pattern in folded:
+                self._hit(Hit("shared-blacklisted", None, {"pattern": pattern, "name": name}), location)
+
+    def _hit(self, hit: Hit, location: str) -> None:
+        rule = self._engine.catalogue.rules[hit.rule]
+        details = self._details(hit.evidence)
+        values = _Template(details)
+        message = _shown(rule.message.format_map(values), 2 * self._limits.evidence_chars)
+        place = location if hit.offset is None else f"{location} (pos {hit.offset})"
+        identity = "\0".join((location, hit.rule, str(hit.offset), message))
+        finding = Finding(
+            id=blake2b(identity.encode(), digest_size=10).hexdigest(),
+            rule=hit.rule,
+            severity=hit.severity or rule.severity,
+            message=message,
+            why=_shown(rule.why.format_map(values), 2 * self._limits.evidence_chars),
+            location=place,
+            offset=hit.offset,
+            details=details,
+        )
+        self._keep(finding)
+        if self._on_finding is not None:
+            self._on_finding(finding)
+
+    def _details(self, evidence: Evidence) -> Evidence:
+        most = self._limits.evidence_chars
+        details: Evidence = {}
+        for key, value in evidence.items():
+            if isinstance(value, str):
+                details[key] = _shown(value, most)
+            elif isinstance(value, list):
+                details[key] = [_shown(text, most) for text in value[:50]]
+            else:
+                details[key] = value
+        return details
+
+    def _keep(self, finding: Finding) -> None:
+        """Keep the finding; when there are too many, the mildest make room for worse ones."""
+        if len(self._findings) < self._limits.findings:
+            self._findings.append(finding)
+            return
+        self._findings_cut += 1
+        if finding.severity is Severity.CRITICAL or finding.severity is Severity.WARNING:
+            mildest = min(range(len(self._findings)), key=lambda index: self._findings[index].severity.rank)
+            if self._findings[mildest].severity.rank < finding.severity.rank:
+                self._findings[mildest] = finding
+
+    def _asset(self, asset: Asset, location: str) -> None:
+        if len(self._assets) >= self._limits.assets:
+            self._assets_cut += 1
+            return
+        most = self._limits.name_chars
+        path = f"{location}:{_shown(asset.path, most)}" if asset.path else location
+        tensors = tuple(_shown(name, most) for name in asset.tensors[: self._limits.tensors_named])
+        self._assets.append(Asset(path, asset.type, asset.size, tensors, asset.tensors_total or len(asset.tensors)))
