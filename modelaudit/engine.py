@@ -42,6 +42,11 @@ class Engine:
             if format.scanned
         }
 
+    def warm(self) -> None:
+        """Load what scanners load late: afterwards nothing needs the file system."""
+        for scanner in self.scanners.values():
+            getattr(scanner, "warm", lambda: None)()
+
     def formats_of(self, blob: Blob, limits: Limits) -> list[Format]:
         """Every format that fits, in the catalogue's order. Raises `Missing`."""
         blob.view(0, IDENTIFY_BYTES)
@@ -127,15 +132,14 @@ class _Run:
     def root(self, blob: Blob) -> list[Format]:
         """Scan the object itself; gives the formats that it was found to be."""
         self._check_name(self._uri, self._uri)
+        formats: list[Format] = []
         try:
             formats = self._engine.formats_of(blob, self._limits)
+            self._scan_as(blob, formats, self._uri, 0)
         except Missing as missing:
             self.missing.extend(missing.ranges)
-            return []
         except LimitExceeded as limit:
             self._exceeded(limit, self._uri)
-            return []
-        self._scan_as(blob, formats, self._uri, 0)
         return formats
 
     def result(self, blob: Blob, formats: Sequence[Format]) -> Inspection:

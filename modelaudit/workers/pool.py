@@ -1,0 +1,320 @@
+"""As many caged workers as cores: warm, fed ahead, killed from outside when they overrun, replaced when dead.
+
+A worker that dies costs the job that it had in hand and no other: jobs sent ahead to it go to its
+neighbours. The pool never blocks the event loop and never trusts what a worker says beyond its type.
+"""
+
+import contextlib
+import json
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections import deque
+from types import TracebackType
+from typing import IO, Self
+
+import anyio
+import anyio.abc
+import anyio.to_thread
+import msgspec
+
+from modelaudit.errors import ModelauditError
+from modelaudit.model import Finding
+from modelaudit.workers.wire import (
+    Ability,
+    Broken,
+    Done,
+    Found,
+    Frames,
+    FromWorker,
+    Job,
+    Need,
+    Ready,
+    Setup,
+    WireError,
+    decode_from_worker,
+    encode,
+)
+
+_AHEAD = 2  # jobs given to one worker at a time: the next one is there when the first is done
+_START_SECONDS = 60.0  # a worker that is not ready by then never will be
+_START_FAILURES = 3  # in a row; then the installation is broken, not a worker
+_PROGRAM = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv[1]);"
+    "from modelaudit.workers.child import main; main(int(sys.argv[2]))"
+)
+
+
+class WorkersUnavailable(ModelauditError):
+    """No worker can be started; the message holds what the last one said."""
+
+
+class Lost(msgspec.Struct, frozen=True):
+    """The worker did not answer: `reason` is `timeout`, `worker_died` or `changed`."""
+
+    reason: str
+    message: str
+    findings: tuple[Finding, ...] = ()
+
+
+Outcome = Need | Done | Broken | Lost
+
+
+class _Pending:
+    """One job on its way: what to send, and where the answer goes."""
+
+    def __init__(self, job: Job, descriptor: int, seconds: float) -> None:
+        self.job = job
+        self.descriptor = descriptor
+        self.seconds = seconds
+        self.found: tuple[Finding, ...] = ()
+        self.outcome: Outcome | None = None
+        self.ended = anyio.Event()
+
+    def end(self, outcome: Outcome) -> None:
+        self.outcome = outcome
+        self.ended.set()
+
+
+class _Worker:
+    """One process: its socket, the jobs it has (the first is the one in hand), bytes not yet sent."""
+
+    def __init__(self, process: subprocess.Popen[bytes], channel: socket.socket, errors: IO[bytes], most: int) -> None:
+        self.process = process
+        self.socket = channel
+        self.errors = errors
+        self.frames = Frames(most)
+        self.jobs: deque[_Pending] = deque()
+        self.outbox: deque[tuple[memoryview, int | None]] = deque()
+        self.ready = False
+        self.since = time.monotonic()
+        self.overran = False
+        self.nonsense: str | None = None
+        self.pushing = False
+
+    def said(self) -> str:
+        """The last line of what it wrote on standard error before the cage closed."""
+        self.errors.seek(0)
+        lines = self.errors.read(1 << 16).decode("utf-8", "replace").strip().splitlines()
+        return lines[-1] if lines else "it said nothing"
+
+
+def _spawn(setup: Setup) -> _Worker:
+    """Start a worker with nothing of ours but one socket: no environment, no directory, no terminal."""
+    ours, theirs = socket.socketpair()
+    errors = tempfile.TemporaryFile()
+    path = json.dumps([entry for entry in sys.path if entry])
+    with theirs:
+        process = subprocess.Popen(  # noqa: S603  our own interpreter and program text
+            [sys.executable, "-I", "-S", "-c", _PROGRAM, path, str(theirs.fileno())],
+            env={"LC_ALL": "C.UTF-8"},
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=errors,
+            pass_fds=[theirs.fileno()],
+            start_new_session=True,  # the terminal's Ctrl-C is for the parent to handle
+        )
+    ours.sendall(encode(setup))
+    ours.setblocking(False)
+    return _Worker(process, ours, errors, setup.limits.frame_bytes)
+
+
+class Pool:
+    """An asynchronous context manager over `workers` caged processes."""
+
+    def __init__(self, setup: Setup, workers: int) -> None:
+        self._setup = setup
+        self._count = workers
+        self._workers: list[_Worker] = []
+        self._pending: deque[_Pending] = deque()
+        self._failures = 0
+        self._broken: str | None = None
+        self._closing = False
+        self.cage: tuple[Ability, ...] = ()
+        self.deaths = 0
+
+    async def __aenter__(self) -> Self:
+        self._group = await anyio.create_task_group().__aenter__()
+        for _ in range(self._count):
+            self._group.start_soon(self._keep)
+        self._group.start_soon(self._watch)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        self._closing = True
+        self._group.cancel_scope.cancel()
+        with anyio.CancelScope(shield=True):
+            return await self._group.__aexit__(kind, error, trace)
+
+    async def scan(self, job: Job, descriptor: int, seconds: float) -> Outcome:
+        """Give `job` to a worker and wait for its answer, at most `seconds` from the moment it begins.
+
+        `descriptor` must stay open until this returns. Raises `WorkersUnavailable`.
+        """
+        pending = _Pending(job, descriptor, seconds)
+        self._pending.append(pending)
+        self._dispatch()
+        try:
+            await pending.ended.wait()
+        except BaseException:
+            self._forget(pending)
+            raise
+        if pending.outcome is None:
+            raise WorkersUnavailable(self._broken or "the workers are shutting down")
+        return pending.outcome
+
+    # --- giving out jobs ----------------------------------------------------------------------------------
+
+    def _dispatch(self) -> None:
+        if self._broken is not None:
+            while self._pending:
+                self._pending.popleft().ended.set()
+            return
+        while self._pending:
+            free = [worker for worker in self._workers if worker.ready and len(worker.jobs) < _AHEAD]
+            if not free:
+                return
+            worker = min(free, key=lambda worker: len(worker.jobs))
+            pending = self._pending.popleft()
+            if not worker.jobs:
+                worker.since = time.monotonic()
+            worker.jobs.append(pending)
+            worker.outbox.append((memoryview(encode(pending.job)), pending.descriptor))
+            self._push(worker)
+
+    def _push(self, worker: _Worker) -> None:
+        """Send what the socket takes; a task sends the rest when it takes more."""
+        if worker.pushing:
+            return
+        while worker.outbox:
+            frame, descriptor = worker.outbox[0]
+            try:
+                sent = socket.send_fds(worker.socket, [frame], [] if descriptor is None else [descriptor])
+            except BlockingIOError:
+                worker.pushing = True
+                self._group.start_soon(self._push_later, worker)
+                return
+            except OSError:
+                return  # it is dead; the reading side sees that too
+            worker.outbox.popleft()
+            if sent < len(frame):
+                worker.outbox.appendleft((frame[sent:], None))
+
+    async def _push_later(self, worker: _Worker) -> None:
+        with contextlib.suppress(OSError, anyio.ClosedResourceError):
+            await anyio.wait_writable(worker.socket)
+        worker.pushing = False
+        self._push(worker)
+
+    def _forget(self, pending: _Pending) -> None:
+        """The caller gave up: a job not begun is dropped, one in hand ends with its worker."""
+        with contextlib.suppress(ValueError):
+            self._pending.remove(pending)
+        for worker in self._workers:
+            if worker.jobs and worker.jobs[0] is pending and not self._closing:
+                worker.process.kill()
+
+    # --- one worker ---------------------------------------------------------------------------------------
+
+    async def _keep(self) -> None:
+        """Have one worker running for as long as the pool is open."""
+        while self._broken is None:
+            try:
+                worker = await anyio.to_thread.run_sync(_spawn, self._setup)
+            except OSError as error:
+                self._start_failed(f"{sys.executable}: {error}")
+                continue
+            self._workers.append(worker)
+            try:
+                await self._listen(worker)
+            finally:
+                await self._bury(worker)
+
+    async def _listen(self, worker: _Worker) -> None:
+        """Take in the worker's answers until it dies or talks nonsense."""
+        while True:
+            await anyio.wait_readable(worker.socket)
+            try:
+                piece = worker.socket.recv(1 << 18)
+                if not piece:
+                    return
+                for body in worker.frames.feed(piece):
+                    self._heard(worker, decode_from_worker(body))
+            except WireError as error:
+                worker.nonsense = str(error)
+                return
+            except ConnectionError:
+                return
+            self._dispatch()
+
+    def _heard(self, worker: _Worker, message: FromWorker) -> None:
+        if isinstance(message, Ready):
+            worker.ready = True
+            self._failures = 0
+            self.cage = message.cage
+            return
+        if not worker.jobs or worker.jobs[0].job.id != message.id:
+            raise WireError(f"an answer to job {message.id}, which it does not have in hand")
+        if isinstance(message, Found):
+            worker.jobs[0].found = message.findings
+            return
+        worker.jobs.popleft().end(message)
+        worker.since = time.monotonic()
+
+    async def _bury(self, worker: _Worker) -> None:
+        """End the process for certain, settle its jobs, and count the death."""
+        self._workers.remove(worker)
+        worker.socket.close()
+        worker.process.kill()
+        with anyio.CancelScope(shield=True):
+            code = await anyio.to_thread.run_sync(worker.process.wait)
+        if not self._closing:
+            self.deaths += 1
+            if worker.ready:
+                self._settle(worker, code)
+            else:
+                self._start_failed(worker.said())
+            self._dispatch()
+        worker.errors.close()
+
+    def _settle(self, worker: _Worker, code: int) -> None:
+        if worker.jobs:
+            culprit = worker.jobs.popleft()
+            culprit.end(_cause(worker, culprit, code))
+        self._pending.extendleft(reversed(worker.jobs))
+        worker.jobs.clear()
+
+    def _start_failed(self, said: str) -> None:
+        self._failures += 1
+        if self._failures >= _START_FAILURES * self._count:
+            self._broken = f"the scan workers do not start: {said}"
+            self._dispatch()
+
+    async def _watch(self) -> None:
+        """Kill workers that overrun: the one wall a hostile file cannot argue with."""
+        while True:
+            await anyio.sleep(0.1)
+            now = time.monotonic()
+            for worker in self._workers:
+                allowed = worker.jobs[0].seconds if worker.jobs else _START_SECONDS
+                if (worker.jobs or not worker.ready) and now - worker.since > allowed:
+                    worker.overran = True
+                    worker.process.kill()
+
+
+def _cause(worker: _Worker, pending: _Pending, code: int) -> Lost:
+    """Why the worker went, as a word and a sentence."""
+    if worker.overran:
+        return Lost("timeout", f"the scan took longer than {pending.seconds:g} seconds", pending.found)
+    if worker.nonsense is not None:
+        return Lost("worker_died", f"the worker answered nonsense and was ended: {worker.nonsense}", pending.found)
+    if code == -signal.SIGBUS:
+        return Lost("changed", "the file became shorter while it was read", pending.found)
+    how = f"killed by {signal.Signals(-code).name}" if -code in set(signal.Signals) else f"exit code {code}"
+    return Lost("worker_died", f"the worker process ended while it scanned this object ({how})", pending.found)
