@@ -63,6 +63,7 @@ class RootBlob:
         return max(0, self._ends[index] - offset) if index >= 0 else 0
 
     def view(self, offset: int, length: int, least: int | None = None) -> memoryview:
+        """See `Blob.view`."""
         length = max(0, min(length, self.size - offset))
         least = length if least is None else min(least, length)
         if length == 0:
@@ -91,12 +92,13 @@ class RootBlob:
         return sum(end - start for start, end in _union(self._viewed))
 
     def require(self, ranges: Sequence[tuple[int, int]]) -> None:
+        """See `Blob.require`."""
         absent = []
         for offset, length in ranges:
-            length = max(0, min(length, self.size - offset))
+            wanted = max(0, min(length, self.size - offset))
             here = self._available(offset)
-            if length > here:
-                absent.append((offset + here, length - here))
+            if wanted > here:
+                absent.append((offset + here, wanted - here))
         if absent:
             raise Missing(absent)
 
@@ -109,6 +111,7 @@ class BytesBlob:
         self.size = len(self._data)
 
     def view(self, offset: int, length: int, least: int | None = None) -> memoryview:
+        """See `Blob.view`."""
         return self._data[offset : offset + max(0, length)]
 
     def require(self, ranges: Sequence[tuple[int, int]]) -> None:
@@ -127,11 +130,13 @@ class SliceBlob:
         return max(0, min(length, self.size - offset))
 
     def view(self, offset: int, length: int, least: int | None = None) -> memoryview:
+        """See `Blob.view`."""
         length = self._clip(offset, length)
         least = None if least is None else min(least, length)
         return self._parent.view(self._offset + offset, length, least)
 
     def require(self, ranges: Sequence[tuple[int, int]]) -> None:
+        """See `Blob.require`."""
         self._parent.require([(self._offset + offset, self._clip(offset, length)) for offset, length in ranges])
 
 
@@ -144,15 +149,19 @@ class BlobFile(io.RawIOBase):
         self._position = 0
 
     def readable(self) -> bool:
+        """Always."""
         return True
 
     def seekable(self) -> bool:
+        """Always."""
         return True
 
     def tell(self) -> int:
+        """The position in bytes."""
         return self._position
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Move to `offset` bytes from `whence`. Raises `ValueError` before the start."""
         base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._blob.size}[whence]
         if base + offset < 0:
             raise ValueError(f"seek to {base + offset}")
@@ -160,6 +169,7 @@ class BlobFile(io.RawIOBase):
         return self._position
 
     def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]  # typeshed says WriteableBuffer, which 3.11 cannot name
+        """Fill `buffer`, less at the end. Raises `Missing`."""
         piece = self._blob.view(self._position, len(buffer))
         buffer[: len(piece)] = piece
         self._position += len(piece)

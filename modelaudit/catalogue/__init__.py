@@ -20,6 +20,7 @@ class Signature(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def magic(self) -> bytes:
+        """`hex` as bytes."""
         return bytes.fromhex(self.hex)
 
 

@@ -1,0 +1,1 @@
+"""Sans-IO readers: bytes in, events out; no rules, no files, no clock."""

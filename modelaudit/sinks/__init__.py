@@ -1,0 +1,1 @@
+"""Where records go: NDJSON, text, JSON."""

@@ -1,0 +1,1 @@
+"""The caged processes that parse, and the pool that feeds them."""

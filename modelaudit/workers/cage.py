@@ -99,7 +99,10 @@ def _landlock() -> str:
     if version >= 6:
         attributes += struct.pack("<Q", 0b11)  # abstract Unix sockets, signals
     ruleset = _syscall(
-        syscalls.LANDLOCK_CREATE_RULESET, ctypes.c_char_p(attributes), ctypes.c_size_t(len(attributes)), ctypes.c_uint(0)
+        syscalls.LANDLOCK_CREATE_RULESET,
+        ctypes.c_char_p(attributes),
+        ctypes.c_size_t(len(attributes)),
+        ctypes.c_uint(0),
     )
     try:
         _syscall(syscalls.LANDLOCK_RESTRICT_SELF, ctypes.c_int(ruleset), ctypes.c_uint(0))
@@ -153,7 +156,7 @@ def abilities() -> list[Ability]:
         "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from modelaudit.workers import cage;"
         "print(json.dumps([[a.name, a.ready, a.detail] for a in cage.enter(1 << 30)]))"
     )
-    done = subprocess.run(
+    done = subprocess.run(  # noqa: S603  our own interpreter and program text
         [sys.executable, "-I", "-c", program, json.dumps([entry for entry in sys.path if entry])],
         capture_output=True,
         text=True,

@@ -5,6 +5,7 @@ network; it reads the descriptors that come with the jobs and nothing else.
 """
 
 import array
+import codecs
 import contextlib
 import gc
 import mmap
@@ -34,6 +35,7 @@ from modelaudit.workers.wire import (
 )
 
 _FLUSH_SECONDS = 0.25  # a job that takes longer than this tells what it has found so far, at most this often
+_CODECS = ("ascii", "cp437", "latin-1", "raw-unicode-escape", "rot13", "unicode-escape", "utf-7", "utf-16", "utf-32")
 
 
 class _Channel:
@@ -93,9 +95,7 @@ def _scan(engine: Engine, setup: Setup, job: Job, descriptor: int, told: _Told) 
         data = mmap.mmap(descriptor, job.size, prot=mmap.PROT_READ)
     blob = RootBlob(data, job.size, job.extents)
     try:
-        found = engine.inspect(
-            blob, setup.limits, uri=job.uri, blacklist=setup.blacklist, on_finding=told.add
-        )
+        found = engine.inspect(blob, setup.limits, uri=job.uri, blacklist=setup.blacklist, on_finding=told.add)
     except Missing as missing:
         return Need(job.id, missing.ranges)
     return Done(job.id, found)
@@ -127,6 +127,8 @@ def main(number: int) -> None:
         sys.exit(3)
     engine = default_engine()
     engine.warm()
+    for name in _CODECS:
+        codecs.lookup(name)
     gc.collect()
     gc.freeze()
     channel.send(Ready(cage.enter(setup.limits.worker_memory_bytes)))

@@ -71,6 +71,7 @@ class _Pending:
         self.descriptor = descriptor
         self.seconds = seconds
         self.found: tuple[Finding, ...] = ()
+        self.spent_seconds = 0.0
         self.outcome: Outcome | None = None
         self.ended = anyio.Event()
 
@@ -105,7 +106,7 @@ class _Worker:
 def _spawn(setup: Setup) -> _Worker:
     """Start a worker with nothing of ours but one socket: no environment, no directory, no terminal."""
     ours, theirs = socket.socketpair()
-    errors = tempfile.TemporaryFile()
+    errors = tempfile.TemporaryFile()  # noqa: SIM115  lives as long as the worker
     path = json.dumps([entry for entry in sys.path if entry])
     with theirs:
         process = subprocess.Popen(  # noqa: S603  our own interpreter and program text
@@ -152,10 +153,11 @@ class Pool:
         with anyio.CancelScope(shield=True):
             return await self._group.__aexit__(kind, error, trace)
 
-    async def scan(self, job: Job, descriptor: int, seconds: float) -> Outcome:
+    async def scan(self, job: Job, descriptor: int, seconds: float) -> tuple[Outcome, float]:
         """Give `job` to a worker and wait for its answer, at most `seconds` from the moment it begins.
 
-        `descriptor` must stay open until this returns. Raises `WorkersUnavailable`.
+        Gives the answer and the seconds that the worker had the job in hand. `descriptor` must stay open
+        until this returns. Raises `WorkersUnavailable`.
         """
         pending = _Pending(job, descriptor, seconds)
         self._pending.append(pending)
@@ -167,7 +169,7 @@ class Pool:
             raise
         if pending.outcome is None:
             raise WorkersUnavailable(self._broken or "the workers are shutting down")
-        return pending.outcome
+        return pending.outcome, pending.spent_seconds
 
     # --- giving out jobs ----------------------------------------------------------------------------------
 
@@ -264,8 +266,10 @@ class Pool:
         if isinstance(message, Found):
             worker.jobs[0].found = message.findings
             return
+        now = time.monotonic()
+        worker.jobs[0].spent_seconds = now - worker.since
         worker.jobs.popleft().end(message)
-        worker.since = time.monotonic()
+        worker.since = now
 
     async def _bury(self, worker: _Worker) -> None:
         """End the process for certain, settle its jobs, and count the death."""

@@ -1,0 +1,74 @@
+"""What the whole run may spend: bytes in flight at a time, and bytes read in total."""
+
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import anyio
+
+
+class Tokens:
+    """A bounded amount that many tasks take from and give back, first come, first served.
+
+    A request for more than the whole amount gets the whole amount, alone.
+    """
+
+    def __init__(self, amount: int) -> None:
+        self._amount = amount
+        self._free = amount
+        self._waiting: deque[tuple[int, anyio.Event]] = deque()
+
+    @asynccontextmanager
+    async def hold(self, count: int) -> AsyncIterator[None]:
+        """Wait until `count` is free, and hold it for the length of the block."""
+        count = min(count, self._amount)
+        if self._waiting or count > self._free:
+            turn = anyio.Event()
+            entry = (count, turn)
+            self._waiting.append(entry)
+            try:
+                await turn.wait()
+            except BaseException:
+                if turn.is_set():
+                    self._give(count)
+                else:
+                    self._waiting.remove(entry)
+                    self._wake()
+                raise
+        else:
+            self._free -= count
+        try:
+            yield
+        finally:
+            self._give(count)
+
+    def _give(self, count: int) -> None:
+        self._free += count
+        self._wake()
+
+    def _wake(self) -> None:
+        while self._waiting and self._waiting[0][0] <= self._free:
+            count, turn = self._waiting.popleft()
+            self._free -= count
+            turn.set()
+
+
+class TotalBudget:
+    """Bytes that the run may still read from its sources. `allowed` None means no bound."""
+
+    def __init__(self, allowed: int | None) -> None:
+        self._allowed = allowed
+        self._taken = 0
+        self.spent = False
+
+    def take(self, count: int) -> bool:
+        """Reserve `count` bytes; False, and `spent` from then on, when they are not there."""
+        if self._allowed is not None and self._taken + count > self._allowed:
+            self.spent = True
+            return False
+        self._taken += count
+        return True
+
+    def settle(self, taken: int, used: int) -> None:
+        """Turn a reservation of `taken` bytes into the `used` bytes that were read."""
+        self._taken += used - taken

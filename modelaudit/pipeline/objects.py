@@ -1,0 +1,239 @@
+"""One listed object from its target to its one record: read ranges, scan, read more, report."""
+
+import itertools
+import os
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from pathlib import PurePosixPath
+from typing import Protocol
+
+import anyio
+import anyio.to_thread
+
+from modelaudit.catalogue import Hint
+from modelaudit.errors import SourceError
+from modelaudit.limits import Limits
+from modelaudit.model import FileReport, Finding, Inspection, Severity, Status, Target
+from modelaudit.pipeline.budgets import Tokens, TotalBudget
+from modelaudit.pipeline.spool import Range, ReadAhead, Spool
+from modelaudit.sources.interface import LocalSource, Source
+from modelaudit.workers.pool import Outcome
+from modelaudit.workers.wire import Done, Job, Need
+
+
+class Scans(Protocol):
+    """What gives jobs to workers: `modelaudit.workers.pool.Pool`."""
+
+    async def scan(self, job: Job, descriptor: int, seconds: float) -> tuple[Outcome, float]:
+        """Give `job` to a worker and wait for its answer."""
+
+
+class _Stop(Exception):
+    def __init__(self, status: Status, reason: str, message: str) -> None:
+        self.inspection = Inspection(status=status, reason=reason, message=message)
+
+
+class Auditor:
+    """Audits objects one at a time per call, many calls at once; holds what they share."""
+
+    def __init__(self, pool: Scans, limits: Limits, hints: Mapping[str, Hint]) -> None:
+        self._pool = pool
+        self._limits = limits
+        self._hints = hints
+        self._jobs = itertools.count(1)
+        self._in_flight = Tokens(limits.in_flight_bytes)
+        self._large = anyio.Semaphore(limits.large_objects)
+        self.total = TotalBudget(limits.max_total_bytes)
+
+    async def audit(self, source: Source, target: Target) -> FileReport:
+        """The one record of `target`, whatever happens short of cancellation.
+
+        Raises `WorkersUnavailable` when no worker can be started at all.
+        """
+        started = time.monotonic()
+        flow = _Flow(self, source, target)
+        try:
+            self._refuse(target)
+            found = await flow.twice()
+        except _Stop as stop:
+            found = stop.inspection
+        except SourceError as error:
+            found = Inspection(status="failed", reason=error.reason, message=error.message)
+        except OSError as error:
+            found = Inspection(status="failed", reason="unreadable", message=f"{target.uri}: {error.strerror}")
+        return report(flow.target, found, flow.bytes_read, time.monotonic() - started)
+
+    def _refuse(self, target: Target) -> None:
+        """Stop before anything is read, where that is already decided."""
+        most = self._limits.max_file_bytes
+        if target.skip is not None:
+            raise _Stop("failed" if target.failed else "skipped", *target.skip)
+        if target.size == 0:
+            raise _Stop("skipped", "empty", "the object has no bytes")
+        if most is not None and target.size is not None and target.size > most:
+            raise _Stop("skipped", "max_file_size", f"{target.size} bytes, at most {most} allowed by --max-file-size")
+        if self.total.spent:
+            raise _Stop("skipped", "total_budget", "the run had read --max-total-size bytes before")
+
+
+class _Flow:
+    """One object on its way. `target` gains the size and version that the first read told."""
+
+    def __init__(self, auditor: Auditor, source: Source, target: Target) -> None:
+        self._auditor = auditor
+        self._limits = auditor._limits
+        self._source = source
+        self._seconds = self._limits.timeout_seconds
+        self.target = target
+        self.bytes_read = 0
+
+    async def twice(self) -> Inspection:
+        """Scan; an object that changes meanwhile is read again from the start, once."""
+        if isinstance(self._source, LocalSource):
+            return await self._local(self._source)
+        try:
+            return await self._remote()
+        except SourceError as error:
+            if error.reason != "changed":
+                raise
+        self.target = _unversioned(self.target)
+        return await self._remote()
+
+    async def _local(self, source: LocalSource) -> Inspection:
+        size = self.target.size or 0
+        reserved = min(size, self._limits.whole_object_bytes)
+        self._take(reserved)
+        descriptor = await anyio.to_thread.run_sync(source.open, self.target)
+        try:
+            outcome = await self._scan(descriptor, [(0, size)])
+        finally:
+            os.close(descriptor)
+        if isinstance(outcome, Need):
+            raise SourceError("internal", "the scan asked for bytes beyond the end of the file")
+        found = _inspection(outcome)
+        self.bytes_read = found.bytes_viewed
+        self._auditor.total.settle(reserved, self.bytes_read)
+        return found
+
+    async def _remote(self) -> Inspection:
+        ahead = ReadAhead(self._limits)
+        async with AsyncExitStack() as stack:
+            spool = await self._open_spool(stack, ahead)
+            for _ in range(self._limits.rounds):
+                outcome = await self._scan(spool.descriptor, spool.extents)
+                if not isinstance(outcome, Need):
+                    return _inspection(outcome)
+                ranges = ahead.next(outcome.ranges, spool.extents, spool.size)
+                if not ranges:
+                    raise SourceError("internal", "the scan asked again for bytes that it has")
+                await self._grow(stack, spool, ranges)
+        raise SourceError("rounds", f"the scan was not done after {self._limits.rounds} rounds of reading")
+
+    async def _open_spool(self, stack: AsyncExitStack, ahead: ReadAhead) -> Spool:
+        if self.target.size is None:  # a source that lists no sizes: the first read tells
+            await self._learn_size()
+        size = self.target.size or 0
+        self._auditor._refuse(self.target)
+        spool = Spool(size, self._limits)
+        stack.callback(spool.close)
+        hint = self._auditor._hints.get(PurePosixPath(self.target.key).suffix.lower(), Hint())
+        await self._grow(stack, spool, ahead.first(size, hint.head_bytes, hint.tail_bytes))
+        return spool
+
+    async def _learn_size(self) -> None:
+        chunk = await self._source.read(self.target, 0, 1, self.target.version)
+        self.bytes_read += len(chunk.data)
+        self.target = _with(self.target, chunk.size, chunk.version)
+
+    async def _grow(self, stack: AsyncExitStack, spool: Spool, ranges: Sequence[Range]) -> None:
+        """Fetch `ranges` into the spool, side by side."""
+        count = sum(length for _, length in ranges)
+        after = spool.bytes_fetched + count
+        if after > self._limits.spool_object_bytes:
+            most = self._limits.spool_object_bytes
+            raise _Stop("failed", "spool_limit", f"the scan needs {after} bytes of the object, at most {most} allowed")
+        if spool.bytes_fetched <= self._limits.memfd_bytes < after:
+            await stack.enter_async_context(self._auditor._large)
+        self._take(count)
+        if len(ranges) == 1:
+            await self._fetch(spool, *ranges[0])
+            return
+        try:
+            async with anyio.create_task_group() as group:
+                for offset, length in ranges:
+                    group.start_soon(self._fetch, spool, offset, length)
+        except* SourceError as errors:
+            raise _first(errors) from None
+
+    async def _fetch(self, spool: Spool, offset: int, length: int) -> None:
+        async with self._auditor._in_flight.hold(length):
+            chunk = await self._source.read(self.target, offset, length, self.target.version)
+            self.bytes_read += len(chunk.data)
+            if chunk.size != spool.size:
+                raise SourceError("changed", f"the object was {spool.size} bytes long and is now {chunk.size}")
+            if self.target.version is None and chunk.version is not None:
+                self.target = _with(self.target, chunk.size, chunk.version)
+            spool.add(offset, chunk.data)
+
+    async def _scan(self, descriptor: int, extents: Sequence[Range]) -> Outcome:
+        job = Job(next(self._auditor._jobs), self.target.uri, self.target.size or 0, tuple(extents))
+        outcome, spent = await self._auditor._pool.scan(job, descriptor, max(self._seconds, 0.1))
+        self._seconds -= spent  # the rounds of one object share its time
+        return outcome
+
+    def _take(self, count: int) -> None:
+        if not self._auditor.total.take(count):
+            raise _Stop("skipped", "total_budget", "reading it would exceed --max-total-size")
+
+
+def _first(errors: BaseExceptionGroup[SourceError]) -> SourceError:
+    leaves: list[BaseException] = [errors]
+    while isinstance(leaves[0], BaseExceptionGroup):
+        leaves = list(leaves[0].exceptions)
+    assert isinstance(leaves[0], SourceError)  # noqa: S101  except* gave us nothing else
+    return leaves[0]
+
+
+def _with(target: Target, size: int, version: str | None) -> Target:
+    return Target(uri=target.uri, key=target.key, size=size, version=version, sha256=target.sha256)
+
+
+def _unversioned(target: Target) -> Target:
+    return Target(uri=target.uri, key=target.key)
+
+
+def _inspection(outcome: Outcome) -> Inspection:
+    """What the worker answered, as an inspection; a lost or broken job keeps what it had found."""
+    if isinstance(outcome, Done):
+        return outcome.inspection
+    if isinstance(outcome, Need):
+        raise TypeError("a question is not an answer")
+    return Inspection(status="failed", reason=outcome.reason, message=outcome.message, findings=outcome.findings)
+
+
+def worst(findings: Sequence[Finding]) -> Severity | None:
+    """The highest severity among `findings`."""
+    return max((finding.severity for finding in findings), key=lambda level: level.rank, default=None)
+
+
+def report(target: Target, found: Inspection, bytes_read: int, seconds: float) -> FileReport:
+    """The record of `target`: what was found, and how it was read."""
+    return FileReport(
+        uri=target.uri,
+        size=target.size,
+        bytes_read=bytes_read,
+        version=target.version,
+        sha256=target.sha256,
+        formats=found.formats,
+        scanners=found.scanners,
+        status=found.status,
+        reason=found.reason,
+        message=found.message,
+        severity=worst(found.findings),
+        findings=found.findings,
+        findings_cut=found.findings_cut,
+        assets=found.assets,
+        assets_cut=found.assets_cut,
+        duration_ms=round(seconds * 1000, 3),
+    )

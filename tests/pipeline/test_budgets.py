@@ -1,0 +1,76 @@
+"""What the run may spend is never overspent, and nobody starves."""
+
+import anyio
+import anyio.lowlevel
+import pytest
+
+from modelaudit.pipeline.budgets import Tokens, TotalBudget
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+async def test_tokens_are_never_overdrawn_and_all_come_back() -> None:
+    """However many tasks take, the sum in use stays within the amount."""
+    tokens, used, most = Tokens(100), 0, 0
+
+    async def take(count: int) -> None:
+        nonlocal used, most
+        async with tokens.hold(count):
+            used += count
+            most = max(most, used)
+            await anyio.lowlevel.checkpoint()
+            used -= count
+
+    async with anyio.create_task_group() as group:
+        for count in (30, 70, 50, 100, 1, 60, 60, 60):
+            group.start_soon(take, count)
+    assert (used, most) == (0, 100)
+    with anyio.fail_after(1):
+        async with tokens.hold(100):
+            pass
+
+
+async def test_a_request_beyond_the_amount_gets_all_of_it_alone() -> None:
+    """A range larger than the bound still passes, when nothing else is in flight."""
+    tokens = Tokens(10)
+    with anyio.fail_after(1):
+        async with tokens.hold(1000):
+            pass
+
+
+async def test_a_waiter_that_gives_up_does_not_block_the_next() -> None:
+    """Cancelling a waiting task hands its place on."""
+    tokens, reached = Tokens(10), anyio.Event()
+
+    async def late() -> None:
+        async with tokens.hold(5):
+            reached.set()
+
+    with anyio.fail_after(2):
+        async with anyio.create_task_group() as group, tokens.hold(5):
+            with anyio.move_on_after(0.05):
+                async with tokens.hold(10):
+                    raise AssertionError("more than there is")
+            group.start_soon(late)
+            await reached.wait()
+
+
+def test_the_total_is_a_wall() -> None:
+    """What does not fit is refused, and from then on the budget counts as spent."""
+    total = TotalBudget(100)
+    assert total.take(60)
+    total.settle(60, 10)
+    assert total.take(90)
+    assert not total.spent
+    assert not total.take(1)
+    assert total.spent
+
+
+def test_no_bound_means_no_bound() -> None:
+    """Without --max-total-size everything may be read."""
+    assert TotalBudget(None).take(1 << 60)
