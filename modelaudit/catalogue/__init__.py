@@ -1,7 +1,8 @@
 """What is known about formats and rules, as data: one TOML file a format, read into frozen values.
 
-A format file holds one `[format]` table, any number of `[[format.signature]]` and `[[rule]]` tables. The
-`shared.toml` has rules only: those of the engine. The callables that a pickle may name live in `catalogue/callables/` and are read by `catalogue.callables`.
+A format file holds one `[format]` table, any number of `[[format.signature]]` and `[[rule]]` tables.
+`shared.toml` has rules only: those of the engine. The callables that a pickle may name live in
+`catalogue/callables/` and are read by `catalogue.callables`.
 """
 
 import tomllib

@@ -1,0 +1,156 @@
+"""List, audit, deliver: the flow of objects through a run. Everything is bounded, everything ends in a record."""
+
+import os
+import signal
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+import anyio
+import anyio.abc
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+
+from modelaudit.catalogue import Hint
+from modelaudit.errors import ModelauditError, SourceError
+from modelaudit.limits import Limits
+from modelaudit.model import FileReport, Inspection, Target
+from modelaudit.pipeline.objects import Auditor, report
+from modelaudit.pipeline.policy import Policy
+from modelaudit.progress import Progress
+from modelaudit.sources.interface import Source
+from modelaudit.workers.pool import Pool
+
+Deliver = Callable[[Sequence[FileReport]], Awaitable[None]]
+Listed = tuple[Source, Target]
+
+_BATCH = 256  # records handed over in one go
+_INTERRUPTED = Inspection(status="skipped", reason="interrupted", message="the run ended before this object's turn")
+_DRY_RUN = Inspection(status="skipped", reason="dry_run", message="listed, not read")
+
+
+class Flow:
+    """One run: `places` are (source, path) pairs; each record goes to `deliver`, in batches, as it is known.
+
+    `ended` says how the run ended: `complete`, `interrupted`, `terminated`, `closed` or `budget`.
+    """
+
+    def __init__(
+        self,
+        places: Sequence[tuple[Source, str]],
+        pool: Pool | None,
+        deliver: Deliver,
+        *,
+        limits: Limits,
+        hints: Mapping[str, Hint],
+        policy: Policy,
+        progress: Progress,
+    ) -> None:
+        self._places = places
+        self._auditor = None if pool is None else Auditor(pool, limits, hints)
+        self._deliver = deliver
+        self._limits = limits
+        self._policy = policy
+        self._progress = progress
+        self._work = anyio.CancelScope()
+        self.ended = "complete"
+
+    async def run(self) -> None:
+        """List, audit and deliver until there is nothing left or `stop` is called.
+
+        Raises what `deliver` raises, after everything has been let go.
+        """
+        listed_in, listed_out = anyio.create_memory_object_stream[Listed](self._limits.page_objects)
+        reports_in, reports_out = anyio.create_memory_object_stream[FileReport](_BATCH)
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._hand_over, reports_out)
+            with self._work:
+                async with anyio.create_task_group() as work:
+                    work.start_soon(self._list, listed_in)
+                    for _ in range(self._limits.concurrency):
+                        work.start_soon(self._audit, listed_out.clone(), reports_in.clone())
+            await self._leftover(listed_out, reports_in)
+        if self._auditor is not None and self._auditor.total.spent and self.ended == "complete":
+            self.ended = "budget"
+
+    def stop(self, why: str) -> None:
+        """End the run: objects in hand are recorded as interrupted, nothing more is read."""
+        self.ended = why
+        self._work.cancel()
+
+    async def _list(self, listed: MemoryObjectSendStream[Listed]) -> None:
+        async with listed:
+            for source, path in self._places:
+                try:
+                    await self._list_place(source, path, listed)
+                except SourceError as error:  # one place that cannot be listed is one record
+                    failed = Target(uri=path, key=path, skip=(error.reason, error.message), failed=True)
+                    await listed.send((source, failed))
+        self._progress.listing_done()
+
+    async def _list_place(self, source: Source, path: str, listed: MemoryObjectSendStream[Listed]) -> None:
+        async for page in source.list(path):
+            wanted = [target for target in page if self._policy.wants(target)]
+            self._progress.listed(len(wanted), sum(target.size or 0 for target in wanted))
+            for target in wanted:
+                await listed.send((source, target))
+
+    async def _audit(
+        self, listed: MemoryObjectReceiveStream[Listed], reports: MemoryObjectSendStream[FileReport]
+    ) -> None:
+        async with listed, reports:
+            async for source, target in listed:
+                try:
+                    done = await self._one(source, target)
+                except anyio.get_cancelled_exc_class():
+                    with anyio.CancelScope(shield=True):
+                        await reports.send(report(target, _INTERRUPTED, 0, 0))
+                    raise
+                await reports.send(self._policy.judge(done))
+
+    async def _one(self, source: Source, target: Target) -> FileReport:
+        if self._auditor is None:
+            refused = Inspection("failed" if target.failed else "skipped", *target.skip) if target.skip else _DRY_RUN
+            return report(target, refused, 0, 0)
+        return await self._auditor.audit(source, target)
+
+    async def _leftover(
+        self, listed: MemoryObjectReceiveStream[Listed], reports: MemoryObjectSendStream[FileReport]
+    ) -> None:
+        """Record what was listed and not begun when the run was stopped; close the way to delivery."""
+        with anyio.CancelScope(shield=True):
+            async with listed, reports:
+                while True:
+                    try:
+                        _, target = listed.receive_nowait()
+                    except (anyio.WouldBlock, anyio.EndOfStream):
+                        return
+                    await reports.send(report(target, _INTERRUPTED, 0, 0))
+
+    async def _hand_over(self, reports: MemoryObjectReceiveStream[FileReport]) -> None:
+        """Deliver what is there, as much as there is; after a failure nothing more, but keep the way clear."""
+        failure: ModelauditError | None = None
+        async with reports:
+            async for first in reports:
+                batch = [first]
+                while len(batch) < _BATCH and reports.statistics().current_buffer_used:
+                    batch.append(reports.receive_nowait())
+                for done in batch:
+                    self._progress.done(done)
+                if failure is not None:
+                    continue
+                try:
+                    with anyio.CancelScope(shield=True):
+                        await self._deliver(batch)
+                except ModelauditError as error:  # raised again below, when all has been let go
+                    failure = error
+                    self.stop("closed")
+        if failure is not None:
+            raise failure
+
+
+async def heed_signals(flow: Flow, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+    """End `flow` cleanly on SIGINT or SIGTERM; a second signal ends the process at once."""
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        task_status.started()
+        async for number in signals:
+            if flow.ended in ("interrupted", "terminated"):
+                os._exit(128 + number)
+            flow.stop("interrupted" if number == signal.SIGINT else "terminated")
