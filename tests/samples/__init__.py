@@ -1,0 +1,30 @@
+"""Samples for the tests: what must be found, and what must not.
+
+Everything is built by code, from bytes, when it is asked for; no hostile file lies in the repository, and
+nothing here imports the scanner. The hostile samples are harmless in effect: they name `os.system` with
+`echo modelaudit-sample`, and nobody loads them.
+"""
+
+from collections.abc import Iterator
+
+from tests.samples import (
+    combinators,
+    gadgets_code,
+    gadgets_files,
+    gadgets_process,
+    memo,
+    opcodes,
+    resolvers,
+    state,
+)
+from tests.samples.sample import Sample
+
+__all__ = ["Sample", "hostile"]
+
+HOSTILE = (gadgets_process, gadgets_code, gadgets_files, resolvers, combinators, opcodes, memo, state)
+
+
+def hostile() -> Iterator[Sample]:
+    """Every hostile sample, family by family; bytes are built when `data` is read."""
+    for family in HOSTILE:
+        yield from family.hostile()
