@@ -134,7 +134,4 @@ def main(number: int) -> None:
     channel.send(Ready(cage.enter(setup.limits.worker_memory_bytes)))
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):
         while isinstance(job := channel.receive(), Job):
-            answer = _answer(engine, setup, job, channel.descriptor(), channel)
-            channel.send(answer)
-            if isinstance(answer, Broken) and answer.reason == "memory":
-                return  # a fresh worker starts with a heap that is not in pieces
+            channel.send(_answer(engine, setup, job, channel.descriptor(), channel))

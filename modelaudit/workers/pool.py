@@ -91,6 +91,7 @@ class _Worker:
         self.jobs: deque[_Pending] = deque()
         self.outbox: deque[tuple[memoryview, int | None]] = deque()
         self.ready = False
+        self.leaving = False  # it ran out of memory: its heap is in pieces, a fresh one takes over
         self.since = time.monotonic()
         self.overran = False
         self.nonsense: str | None = None
@@ -150,8 +151,7 @@ class Pool:
     ) -> bool | None:
         self._closing = True
         self._group.cancel_scope.cancel()
-        with anyio.CancelScope(shield=True):
-            return await self._group.__aexit__(kind, error, trace)
+        return await self._group.__aexit__(kind, error, trace)
 
     async def scan(self, job: Job, descriptor: int, seconds: float) -> tuple[Outcome, float]:
         """Give `job` to a worker and wait for its answer, at most `seconds` from the moment it begins.
@@ -248,6 +248,8 @@ class Pool:
                     return
                 for body in worker.frames.feed(piece):
                     self._heard(worker, decode_from_worker(body))
+                    if worker.leaving:
+                        return
             except WireError as error:
                 worker.nonsense = str(error)
                 return
@@ -270,6 +272,7 @@ class Pool:
         worker.jobs[0].spent_seconds = now - worker.since
         worker.jobs.popleft().end(message)
         worker.since = now
+        worker.leaving = isinstance(message, Broken) and message.reason == "memory"
 
     async def _bury(self, worker: _Worker) -> None:
         """End the process for certain, settle its jobs, and count the death."""
@@ -288,7 +291,7 @@ class Pool:
         worker.errors.close()
 
     def _settle(self, worker: _Worker, code: int) -> None:
-        if worker.jobs:
+        if worker.jobs and not worker.leaving:
             culprit = worker.jobs.popleft()
             culprit.end(_cause(worker, culprit, code))
         self._pending.extendleft(reversed(worker.jobs))
