@@ -5,7 +5,7 @@ what they saw. It runs inside a caged worker, or in the caller's process through
 """
 
 import importlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from hashlib import blake2b
 from typing import Protocol, cast
@@ -34,9 +34,9 @@ class Scanner(Protocol):
 class Engine:
     """The catalogue and the scanners, loaded once and never changed."""
 
-    def __init__(self, known: Catalogue) -> None:
+    def __init__(self, known: Catalogue, scanners: Mapping[str, Scanner] | None = None) -> None:
         self.catalogue = known
-        self.scanners: dict[str, Scanner] = {
+        self.scanners: Mapping[str, Scanner] = scanners or {
             format.id: cast(Scanner, importlib.import_module(f"modelaudit.scanners.{format.id}"))
             for format in known.formats.values()
             if format.scanned
