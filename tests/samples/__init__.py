@@ -8,20 +8,35 @@ nothing here imports the scanner. The hostile samples are harmless in effect: th
 from collections.abc import Iterator
 
 from tests.samples import (
+    broken,
     combinators,
     gadgets_code,
     gadgets_files,
     gadgets_process,
+    lazy,
     memo,
     opcodes,
     resolvers,
     state,
+    walks,
 )
 from tests.samples.sample import Sample
 
 __all__ = ["Sample", "hostile"]
 
-HOSTILE = (gadgets_process, gadgets_code, gadgets_files, resolvers, combinators, opcodes, memo, state)
+HOSTILE = (
+    gadgets_process,
+    gadgets_code,
+    gadgets_files,
+    resolvers,
+    walks,
+    combinators,
+    lazy,
+    opcodes,
+    memo,
+    state,
+    broken,
+)
 
 
 def hostile() -> Iterator[Sample]:

@@ -257,10 +257,19 @@ def literal(value: object, protocol: int = 4) -> bytes:
         if protocol >= 3:
             return binbytes(value)
         return call(global_("_codecs", "encode"), text(value.decode("latin-1"), protocol), text("latin1", protocol))
-    if isinstance(value, tuple):
-        return tuple_(*(literal(item, protocol) for item in value))
-    if isinstance(value, list):
-        return list_(*(literal(item, protocol) for item in value))
+    if isinstance(value, tuple | list):
+        maker = tuple_ if isinstance(value, tuple) else list_
+        return maker(*(literal(item, protocol) for item in value))
     if isinstance(value, dict):
         return dict_(*(literal(item, protocol) for pair in value.items() for item in pair))
     raise TypeError(f"no opcodes for {type(value).__name__}")
+
+
+def calls(module: str, name: str, *arguments: object) -> Raw:
+    """`module.name(*arguments)` in protocol 4; the arguments as `literal` takes them."""
+    return Raw(call(stack_global(module, name), *(literal(argument) for argument in arguments)))
+
+
+def applied(function: bytes, *arguments: object) -> bytes:
+    """A whole stream that calls what `function` leaves on the stack."""
+    return pickle(call(function, *(literal(argument) for argument in arguments)))

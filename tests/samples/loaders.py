@@ -129,11 +129,11 @@ LOADERS: dict[str, Callable[[bytes], object]] = {
     "file": from_file,
     "joblib": joblib_file,
     "numpy": numpy_file,
-    "gzip": lambda data: pickle.load(gzip.open(io.BytesIO(data))),
-    "gzip-twice": lambda data: pickle.load(gzip.open(gzip.open(io.BytesIO(data)))),
-    "gzip-each": lambda data: each(gzip.open(io.BytesIO(data))),  # type: ignore[arg-type]
-    "bz2": lambda data: pickle.load(bz2.open(io.BytesIO(data))),
-    "lzma": lambda data: pickle.load(lzma.open(io.BytesIO(data))),
+    "gzip": lambda data: pickle.load(gzip.GzipFile(fileobj=io.BytesIO(data))),
+    "gzip-twice": lambda data: pickle.load(gzip.GzipFile(fileobj=gzip.GzipFile(fileobj=io.BytesIO(data)))),
+    "gzip-each": lambda data: each(gzip.GzipFile(fileobj=io.BytesIO(data))),  # type: ignore[arg-type]
+    "bz2": lambda data: pickle.load(bz2.BZ2File(io.BytesIO(data))),
+    "lzma": lambda data: pickle.load(lzma.LZMAFile(io.BytesIO(data))),
     "zlib": lambda data: pickle.loads(zlib.decompressobj().decompress(data)),
     "lz4": lz4_file,
     "zstd": zstd_file,

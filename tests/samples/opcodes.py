@@ -1,4 +1,4 @@
-"""Calls without GLOBAL and REDUCE, calls whose result is dropped, old protocols, odd strings (B017, B018, B027, B028)."""
+"""Calls without GLOBAL and REDUCE, dropped results, old protocols, odd strings (B017, B018, B027, B028)."""
 
 from collections.abc import Iterator
 

