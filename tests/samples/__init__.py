@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from tests.samples import (
     broken,
+    code,
     combinators,
     gadgets_code,
     gadgets_files,
@@ -18,6 +19,7 @@ from tests.samples import (
     opcodes,
     resolvers,
     state,
+    torchfiles,
     walks,
 )
 from tests.samples.sample import Sample
@@ -36,6 +38,8 @@ HOSTILE = (
     memo,
     state,
     broken,
+    code,
+    torchfiles,
 )
 
 

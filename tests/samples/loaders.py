@@ -133,7 +133,7 @@ LOADERS: dict[str, Callable[[bytes], object]] = {
     "gzip-twice": lambda data: pickle.load(gzip.GzipFile(fileobj=gzip.GzipFile(fileobj=io.BytesIO(data)))),
     "gzip-each": lambda data: each(gzip.GzipFile(fileobj=io.BytesIO(data))),  # type: ignore[arg-type]
     "bz2": lambda data: pickle.load(bz2.BZ2File(io.BytesIO(data))),
-    "lzma": lambda data: pickle.load(lzma.LZMAFile(io.BytesIO(data))),
+    "lzma": lambda data: pickle.loads(lzma.decompress(data)),
     "zlib": lambda data: pickle.loads(zlib.decompressobj().decompress(data)),
     "lz4": lz4_file,
     "zstd": zstd_file,
