@@ -1,1 +1,55 @@
-"""A whole run: sources, workers, flow, sink, summary."""
+"""A whole run: sources and workers are opened, the flow goes through them, and everything is closed again."""
+
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+
+import anyio
+
+from modelaudit import catalogue
+from modelaudit.catalogue import Hint
+from modelaudit.pipeline.flow import Deliver, Flow, heed_signals
+from modelaudit.pipeline.policy import Policy
+from modelaudit.progress import Progress
+from modelaudit.settings import Settings
+from modelaudit.sources import open_sources
+from modelaudit.workers.pool import Pool
+from modelaudit.workers.wire import Setup
+
+
+async def run(settings: Settings, deliver: Deliver, progress: Progress, *, signals: bool = False) -> str:
+    """Audit everything that `settings.paths` name; hand each record to `deliver`. Gives how the run ended.
+
+    With `signals`, SIGINT and SIGTERM end the run cleanly (main thread only). Raises `UsageError` for a path
+    that no source knows, `WorkersUnavailable` when no worker starts, and whatever `deliver` raises.
+    """
+    limits = settings.limits
+    policy = Policy(settings.include, settings.exclude, settings.suppress, settings.severity)
+    async with AsyncExitStack() as stack:
+        places = await stack.enter_async_context(open_sources(settings.paths, limits))
+        pool = None
+        if not settings.dry_run:
+            setup = Setup(limits, tuple(settings.blacklist))
+            pool = await stack.enter_async_context(Pool(setup, settings.workers))
+        flow = Flow(
+            places, pool, deliver, limits=limits, hints=_hints(settings.paths), policy=policy, progress=progress
+        )
+        async with anyio.create_task_group() as group:
+            if signals:
+                await group.start(heed_signals, flow)
+            await flow.run()
+            group.cancel_scope.cancel()
+    return flow.ended
+
+
+def _hints(paths: Sequence[str]) -> dict[str, Hint]:
+    """What is worth fetching first, by file extension; local files are mapped and need no hint."""
+    if not any(":/" in path for path in paths):
+        return {}
+    hints: dict[str, Hint] = {}
+    for format in catalogue.load().formats.values():
+        for extension in format.extensions:
+            known = hints.get(extension, Hint())
+            hints[extension] = Hint(
+                max(known.head_bytes, format.hint.head_bytes), max(known.tail_bytes, format.hint.tail_bytes)
+            )
+    return hints

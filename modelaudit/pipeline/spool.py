@@ -105,6 +105,8 @@ class ReadAhead:
 
     def next(self, needed: Sequence[Range], extents: Sequence[Range], size: int) -> list[Range]:
         """The ranges to fetch for a scan that cannot go on without `needed`; empty if it has them all."""
+        if not absent(needed, extents, size):
+            return []
         ends = {start + length for start, length in extents}
         sequential = any(offset in ends for offset, _ in needed)
         if sequential:
