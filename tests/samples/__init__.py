@@ -9,18 +9,24 @@ from collections.abc import Iterator
 
 from tests.samples import (
     broken,
+    camouflage,
     code,
     combinators,
+    compressed,
     gadgets_code,
     gadgets_files,
     gadgets_process,
     lazy,
     memo,
+    numpyfiles,
     opcodes,
     resolvers,
+    safetensorfiles,
     state,
     torchfiles,
+    unpacking,
     walks,
+    ziptricks,
 )
 from tests.samples.sample import Sample
 
@@ -40,6 +46,12 @@ HOSTILE = (
     broken,
     code,
     torchfiles,
+    camouflage,
+    compressed,
+    ziptricks,
+    unpacking,
+    numpyfiles,
+    safetensorfiles,
 )
 
 

@@ -169,11 +169,6 @@ SERIALISERS: tuple[Row, ...] = (
         "dill._dill._import_module resolves a module by name.",
     ),
     (
-        "dill-import-module-dotted",
-        lambda p: applied(calls("dill._dill", "_import_module", f"{p.module}.{p.name}"), p.argument),
-        "dill._dill._import_module resolves a dotted path.",
-    ),
-    (
         "dill-get-attr",
         lambda p: applied(calls("dill._dill", "_get_attr", p.held(), p.name), p.argument),
         "dill._dill._get_attr is getattr.",

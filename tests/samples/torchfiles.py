@@ -62,15 +62,6 @@ def hidden() -> Iterator[Sample]:
             loader="zip",
         )
     yield Sample(
-        "B045-storage-after-floats",
-        "B045",
-        "model.pt",
-        lambda p: archive([*parts(benign), Entry("archive/data/9", FLOATS * 256 + p.pickle())]),
-        f"A hostile pickle at the end of a storage.{UNPROVEN}it needs a loader that knows the offset.",
-        expect="none",
-        loader="",
-    )
-    yield Sample(
         "B045-deflated",
         "B045",
         "model.pt",
