@@ -1,0 +1,83 @@
+"""How much faster are large pickles judged than by picklescan, in how much memory, and is all of them read?"""
+
+import sys
+from pathlib import Path
+
+from benchmarks.corpus import files, prepare
+from benchmarks.measure import MIB, Report, Usage, arguments, in_turn, median, memory, ours, records, run, warm
+from benchmarks.peers import ALL, PICKLESCAN, Peer
+
+_FASTER = 10.0
+_BULK = ("one-array", "many-arrays")  # hardly an opcode in them: picklescan takes 0.2 s too, most of it start-up
+_MEMORY = 3.0  # private memory of a worker, in sizes of the file
+_MEMORY_FLOOR = 64 * MIB  # an interpreter with the scanners loaded; matters only for the small files of --quick
+
+
+def _compare(report: Report, path: Path, peers: list[Peer], runs: int) -> float:
+    """Measure one file; how many times faster than picklescan we are (wall)."""
+    size = path.stat().st_size
+    warm(path)
+    mine = ours("scan", str(path), "--format", "ndjson")
+    taken = in_turn({"modelaudit": mine, **{peer.name: peer.scan(path) for peer in peers}}, runs)
+    report.heading(f"{path.name} ({size / 1e6:.1f} MB)")
+    middle = {name: median(usages) for name, usages in taken.items()}
+    for name, used in middle.items():
+        report.usage(path.name, name, used, _spread(taken[name]))
+    peak = memory(mine)
+    report.note(
+        f"worker at most {peak.worker / MIB:.0f} MiB resident, {peak.worker_private / MIB:.0f} MiB of it private;"
+        f" parent {peak.root / MIB:.0f} MiB"
+    )
+    (found,) = records(mine.output)
+    wrong = [finding["rule"] for finding in found["findings"] if finding["severity"] in ("critical", "warning")]
+    report.true("scanned, nothing found", found["status"] == "scanned" and not wrong, f"{found['status']} {wrong[:3]}")
+    report.true("every byte looked at", found["bytes_read"] == size, f"{found['bytes_read']} of {size}")
+    times = max(peak.worker_private, _MEMORY_FLOOR) / size
+    report.verdict("worker's private memory", times, max(_MEMORY, _MEMORY_FLOOR / size), least=False, unit="×file")
+    ratio = middle[PICKLESCAN.name].wall_seconds / middle["modelaudit"].wall_seconds
+    least = 1.0 if path.name.startswith(_BULK) else _FASTER
+    report.verdict("faster than picklescan", ratio, least, least=True, unit="×")
+    return ratio
+
+
+def _spread(taken: list[Usage]) -> str:
+    walls = [used.wall_seconds for used in taken]
+    return f"{min(walls):.2f}–{max(walls):.2f} s of {len(walls)}"
+
+
+def _read_to_the_end(report: Report, folder: Path) -> None:
+    """The same files with a call as their last opcodes: who does not find it has not read them."""
+    report.heading("a call behind the last of the ordinary opcodes")
+    for path in sorted(folder.glob(".*.attack-last.pkl")):
+        mine = ours("scan", str(path), "--format", "ndjson")
+        report.usage(path.name, "modelaudit", run(mine))
+        (found,) = records(mine.output)
+        worst = [finding for finding in found["findings"] if finding["severity"] == "critical"]
+        report.true(f"{path.name}: found", bool(worst), ", ".join(f"{w['rule']} at {w['offset']}" for w in worst[:2]))
+
+
+def main() -> int:
+    """Measure and print."""
+    parser = arguments(__doc__ or "", runs=3)
+    parser.add_argument("--all-peers", action="store_true", help="the other two peers as well (slow)")
+    parser.add_argument("--only", default="", help="files whose name holds this")
+    options = parser.parse_args()
+    report = Report("bench_pickle")
+    peers = list(ALL) if options.all_peers else [PICKLESCAN]
+    for peer in peers:
+        peer.install()
+    ending = "-quick" if options.quick else ""
+    folders = [prepare(f"pickles{ending}"), prepare(f"arrays{ending}")]
+    ratios = {
+        path.name: _compare(report, path, peers, 1 if options.quick else options.runs)
+        for folder in folders
+        for path in files(folder)
+        if options.only in path.name
+    }
+    _read_to_the_end(report, folders[0])
+    print("\nTimes faster than picklescan: " + ", ".join(f"{name} {ratio:.1f}" for name, ratio in ratios.items()))
+    return report.finish()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
