@@ -1,0 +1,226 @@
+"""The second pass: the exact stack and memo of one pickle, and with them every import and call.
+
+It runs only on pickles that import or call something, and does for every opcode what CPython's C unpickler
+does, with values that stand for objects (see `values`). The opcodes that make up the bulk of a pickle are
+followed in one loop over local variables; the rest, a few in a hundred, in a function each.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from modelaudit.errors import ParseError
+from modelaudit.parsers.pickle.actions import ACTIONS
+from modelaudit.parsers.pickle.compute import plain
+from modelaudit.parsers.pickle.memo import OPAQUE
+from modelaudit.parsers.pickle.opcodes import CODES, COUNT_BYTES, NAMES, SIZE
+from modelaudit.parsers.pickle.reading import MARGIN_BYTES
+from modelaudit.parsers.pickle.skim import LOOK_BYTES, step
+from modelaudit.parsers.pickle.state import ITEMS_EACH, STACK_MOST, State
+from modelaudit.parsers.pickle.values import Broken, Event
+
+_STOP: Final = CODES["STOP"]
+
+# What the hot loop does with an opcode; 0 leaves it to a function.
+_LITERAL, _TEXT, _MEMOIZE, _PUT, _GET, _MARK, _NONE, _MAKE = range(1, 9)
+_HOT: Final = {
+    "BININT BININT1 BININT2 BINFLOAT": _LITERAL,
+    "SHORT_BINUNICODE BINUNICODE SHORT_BINSTRING SHORT_BINBYTES LONG1": _TEXT,
+    "MEMOIZE": _MEMOIZE,
+    "BINPUT LONG_BINPUT": _PUT,
+    "BINGET LONG_BINGET": _GET,
+    "MARK": _MARK,
+    "NONE NEWTRUE NEWFALSE": _NONE,
+    "EMPTY_DICT EMPTY_LIST EMPTY_SET": _MAKE,
+}
+_BY_NAME: Final = {name: effect for names, effect in _HOT.items() for name in names.split()}
+_EFFECT: Final = tuple(_BY_NAME.get(NAMES.get(op, ""), 0) for op in range(256))
+_TUPLE1: Final = CODES["TUPLE1"]
+_SETITEM: Final = CODES["SETITEM"]
+
+
+def run(state: State) -> Iterator[Event]:
+    """Follow the pickle at `state.offset` to its STOP or to where it breaks; then `state.outcome` says where.
+
+    Events come in the order of the stream, window by window. Raises `Missing`.
+    """
+    size = state.blob.size
+    while True:
+        if state.offset + MARGIN_BYTES > state.window.end and not state.window.last:
+            state.window.move(state.offset)
+        _follow(state)
+        if len(state.stack) > STACK_MOST:
+            state.breaks(f"more than {STACK_MOST} values on the stack")
+        if state.offset < state.window.end:
+            _act(state, size)
+        elif state.window.last:
+            state.events.append(Broken(min(state.offset, size), "the data ends before STOP"))
+            state.outcome.end = size
+            state.offset = -1
+        if state.events:
+            yield from state.events
+            state.events.clear()
+        if state.offset < 0:
+            state.memo.close()
+            return
+
+
+def _act(state: State, size: int) -> None:
+    """Follow the one opcode at `state.offset`; at the end of the pickle the offset becomes -1."""
+    op = state.window.data[state.offset - state.window.base]
+    if op == _STOP:
+        state.outcome.end, state.outcome.stopped = state.offset + 1, True
+        if not state.stack:
+            state.breaks("nothing on the stack")
+        top = state.stack[-1] if state.stack else None
+        if state.items_each > ITEMS_EACH and isinstance(top, int) and top < 0:
+            keys = (plain(state, key) for key in (state.items_of(top) or []))
+            state.outcome.keys = tuple(key for key in keys if isinstance(key, str))
+        state.offset = -1
+        return
+    after, argument, length = step(state.window, state.offset)
+    action = ACTIONS.get(op)
+    if after < 0 or after > size or action is None:
+        why = f"bad opcode or argument: byte {op:#04x}" if after <= size else "the data ends inside an argument"
+        state.events.append(Broken(state.offset, why))
+        state.outcome.end = state.offset
+        state.offset = -1
+        return
+    state.after = after
+    try:
+        action(state, argument, length)
+    except (IndexError, ValueError) as error:
+        state.breaks(str(error))
+    except ParseError as error:
+        state.breaks(error.message)
+    state.offset = state.after
+
+
+def _follow(state: State) -> None:
+    """Follow opcodes until one that is not hot, or until the window's last bytes; leaves `state.offset` there.
+
+    The hot loop: what stands in it instead of in `_QUICK` does so because a call would take twice as long.
+    """
+    data, base, size = state.window.data, state.window.base, state.blob.size
+    safe = len(data) - 9  # an opcode of fixed length is whole before this
+    stack, marks, memo, cells = state.stack, state.marks, state.memo, state.memo.cells
+    push, effects, sizes, dense = stack.append, _EFFECT, SIZE, memo.dense
+    i = state.offset - base
+    try:
+        while i < safe:
+            op = data[i]
+            effect = effects[op]
+            if effect == _TEXT:
+                start = i + 1 + COUNT_BYTES[op]
+                n = int.from_bytes(data[i + 1 : start], "little")
+                if base + start + n > size:
+                    break
+                push(base + i)
+                if n >= LOOK_BYTES:
+                    state.look(op, base + start, n)
+                i = start + n
+            elif effect == _MEMOIZE and dense:
+                value = stack[-1]
+                cells.append(value if type(value) is int else memo.code(value))
+                i += 1
+            elif effect == _LITERAL:
+                push(base + i)
+                i += sizes[op]
+            elif effect == _PUT and dense and int.from_bytes(data[i + 1 : i + sizes[op]], "little") == len(cells):
+                value = stack[-1]
+                cells.append(value if type(value) is int else memo.code(value))
+                i += sizes[op]
+            elif effect == _GET:
+                code = cells[int.from_bytes(data[i + 1 : i + sizes[op]], "little")]
+                push(code if code > OPAQUE else memo.value(code))
+                i += sizes[op]
+            elif effect == _MARK:
+                marks.append(len(stack))
+                i += 1
+            elif effect == _NONE:
+                push(None)
+                i += 1
+            elif effect == _MAKE:
+                push(~(base + i))
+                i += 1
+            else:
+                quick = _QUICK.get(op)
+                after = -1 if quick is None else quick(state, data, i, op)
+                if after < 0:
+                    break
+                i = after
+    except (IndexError, ValueError):
+        pass  # the same opcode fails again in its own function, which says why
+    state.offset = base + i
+
+
+# --- hot enough to be done without leaving the loop: the place after the opcode, or -1 to leave it after all ----
+
+
+def _items(state: State, data: bytes, i: int, op: int) -> int:
+    mark, stack = state.marks[-1], state.stack
+    target = stack[mark - 1]
+    if type(target) is not int or target >= 0 or mark == 0:
+        return -1
+    if mark < len(stack):
+        state.fill(target, stack[mark:])
+        del stack[mark:]
+    state.marks.pop()
+    return i + 1
+
+
+def _item(state: State, data: bytes, i: int, op: int) -> int:
+    count, stack = 2 if op == _SETITEM else 1, state.stack
+    target = stack[-1 - count]
+    if type(target) is not int or target >= 0:
+        return -1
+    state.fill(target, stack[-count:])
+    del stack[-count:]
+    return i + 1
+
+
+def _short_tuple(state: State, data: bytes, i: int, op: int) -> int:
+    count, stack = op - _TUPLE1 + 1, state.stack
+    if len(stack) < count:
+        return -1
+    values = tuple(stack[-count:])
+    del stack[-count:]
+    stack.append(values)
+    return i + 1
+
+
+def _line(state: State, data: bytes, i: int, op: int) -> int:
+    end = data.find(b"\n", i) + 1
+    if end <= 0 or end - i > LOOK_BYTES:
+        return -1
+    state.stack.append(state.window.base + i)
+    return end
+
+
+def _put_line(state: State, data: bytes, i: int, op: int) -> int:
+    end, memo, value = data.find(b"\n", i), state.memo, state.stack[-1]
+    if not memo.dense or not 0 < end < i + 24 or int(data[i + 1 : end]) != len(memo.cells):
+        return -1
+    memo.cells.append(value if type(value) is int else memo.code(value))
+    return end + 1
+
+
+def _get_line(state: State, data: bytes, i: int, op: int) -> int:
+    end = data.find(b"\n", i)
+    if not 0 < end < i + 24:
+        return -1
+    index = int(data[i + 1 : end])
+    if index < 0:
+        return -1
+    state.stack.append(state.memo.value(state.memo.cells[index]))
+    return end + 1
+
+
+_QUICK_BY_NAME: Final[dict[str, Callable[[State, bytes, int, int], int]]] = {
+    "SETITEMS APPENDS ADDITEMS": _items,
+    "SETITEM APPEND": _item,
+    "TUPLE1 TUPLE2 TUPLE3": _short_tuple,
+    "INT FLOAT LONG UNICODE STRING": _line,
+    "PUT": _put_line,
+    "GET": _get_line,
+}
+_QUICK: Final = {CODES[name]: quick for names, quick in _QUICK_BY_NAME.items() for name in names.split()}

@@ -1,0 +1,100 @@
+"""The memo: eight bytes an entry, whatever the indices that a hostile stream puts things at."""
+
+from array import array
+from typing import Final
+
+from modelaudit.parsers.pickle.values import Special, Unknown, Value
+
+# Codes below every literal (>= 0) and every container (small and negative).
+OPAQUE: Final = -(1 << 62)  # None
+UNSET: Final = OPAQUE - 1
+_FIRST_KEPT: Final = OPAQUE - 2  # minus the place in `kept`
+
+KEPT: Final = 1 << 20  # calls and tuples remembered as objects; later ones count as unknown: nothing is lost silently
+FAR: Final = 1 << 20  # entries whose index leaves a gap; a pickler makes none
+
+
+class Memo:
+    """Index to value as the C unpickler keeps it.
+
+    `cells` holds the codes of the entries without gap; the machine appends to it directly while `dense`,
+    that is while every index below its length is set and none above.
+    """
+
+    __slots__ = ("cells", "count", "dense", "far", "kept")
+
+    def __init__(self) -> None:
+        self.cells = array("q")
+        self.count = 0  # entries that are set, valid while not `dense`
+        self.dense = True
+        self.far: dict[int, int] = {}
+        self.kept: list[Special | tuple[Value, ...]] = []
+
+    def code(self, value: Value) -> int:
+        """What stands for `value` in `cells`."""
+        if value is None:
+            return OPAQUE
+        if isinstance(value, int):
+            return value
+        if isinstance(value, tuple):
+            if len(self.kept) >= KEPT:
+                value = Unknown()
+            self.kept.append(value)
+            return _FIRST_KEPT - len(self.kept) + 1
+        if value.slot < 0:
+            if len(self.kept) >= 2 * KEPT:
+                return OPAQUE
+            value.slot = len(self.kept)
+            self.kept.append(value)
+        return _FIRST_KEPT - value.slot
+
+    def value(self, code: int) -> Value:
+        """The value that `code` stands for. Raises `IndexError` when nothing was put there."""
+        if code > OPAQUE:
+            return code
+        if code == OPAQUE:
+            return None
+        if code == UNSET:
+            raise IndexError("memo entry is not set")
+        return self.kept[_FIRST_KEPT - code]
+
+    def get(self, index: int) -> Value:
+        """The entry at `index`. Raises `IndexError` when there is none."""
+        if 0 <= index < len(self.cells):
+            return self.value(self.cells[index])
+        code = self.far.get(index)
+        if code is None:
+            if len(self.far) >= FAR:
+                return Unknown()
+            raise IndexError("memo entry is not set")
+        return self.value(code)
+
+    def put(self, index: int, value: Value) -> None:
+        """Set the entry at `index`. Raises `ValueError` when it is negative."""
+        if index < 0:
+            raise ValueError("negative memo index")
+        cells, code = self.cells, self.code(value)
+        if self.dense:
+            self.count = len(cells)
+        if index == len(cells) and self.dense:
+            cells.append(code)
+            return
+        if index >= len(cells) and index <= 2 * len(cells) + 256 and not self.far:
+            cells.extend([UNSET] * (index - len(cells) + 1))
+        if index < len(cells):
+            self.count += cells[index] == UNSET
+            cells[index] = code
+        elif index in self.far or len(self.far) < FAR:
+            self.count += index not in self.far
+            self.far[index] = code
+        self.dense = self.count == len(cells) and not self.far
+
+    def memoize(self, value: Value) -> None:
+        """Set the entry whose index is the number of entries, as MEMOIZE does."""
+        self.put(len(self.cells) if self.dense else self.count, value)
+
+    def close(self) -> None:
+        """Give the values back: those that outlive the pickle get new places in the next one's memo."""
+        for value in self.kept:
+            if not isinstance(value, tuple):
+                value.slot = -1

@@ -1,0 +1,177 @@
+"""Payloads inside strings and bytes: a pickle, archive or program, raw or encoded, also in several layers.
+
+Cheap looks come first: the first bytes, the alphabet of a sample. Only what passes them is decoded, and only
+what decodes to something that is read as code, pickle or container is told of.
+"""
+
+import binascii
+import bz2
+import contextlib
+import re
+import zlib
+from typing import Final
+
+from modelaudit.blob import Blob
+from modelaudit.parsers.pickle.opcodes import BYTES
+from modelaudit.parsers.pickle.probe import is_pickle, probe
+from modelaudit.parsers.pickle.values import Nested
+
+HEAD_BYTES: Final = 4096
+DECODED_BYTES: Final = 1 << 26  # of one payload; the child's own budget bounds what comes of it
+SEARCHED_BYTES: Final = 1 << 20  # a literal up to this size is searched for a pickle that does not begin it
+FOUND_MOST: Final = 200
+
+_BASE64: Final = re.compile(rb"[A-Za-z0-9+/_\s-]{24,}={0,2}\s*")
+_HEX: Final = re.compile(rb"(?:[0-9a-fA-F]{2}\s*){12,}")
+_ESCAPED: Final = re.compile(rb"(?:\\x[0-9a-fA-F]{2}){12,}")
+_HEADER: Final = re.compile(rb"\x80[\x02-\x05][\x95}\](c\x8cX)N\x8fK\x80\x8a]")
+_TEXT_HEADER: Final = re.compile(rb"c[A-Za-z_][\w.]*\n[A-Za-z_][\w.]*\n")
+_MAGIC: Final = {
+    b"\x7fELF": "ELF program",
+    b"\xcf\xfa\xed\xfe": "Mach-O program",
+    b"\xce\xfa\xed\xfe": "Mach-O program",
+    b"PK\x03\x04": "zip archive",
+    b"\x93NUMPY": "NumPy array",
+}
+
+
+class Payloads:
+    """Collects what the literals of one pickle hold. `depth` is how many encodings around encodings are undone."""
+
+    def __init__(self, blob: Blob, depth: int) -> None:
+        self._blob = blob
+        self._depth = depth
+        self.found: list[Nested] = []
+
+    def look(self, op: int, offset: int, length: int) -> None:
+        """Look into the literal of opcode `op` whose `length` bytes lie at `offset`. Raises `Missing`."""
+        if len(self.found) >= FOUND_MOST:
+            return
+        head = bytes(self._blob.view(offset, min(length, HEAD_BYTES)))
+        if op in BYTES:
+            what = kind(head, length)
+            if what:
+                self._tell(Nested(offset, length, None, "", what))
+                return
+            if self._search(offset, length, head):
+                return
+        elif head[:1] == b"\xc2" or b"\n" in head[:200]:
+            self._text(offset, length, head)
+            return
+        if encoding(head[:256]):
+            self._encoded(offset, length)
+
+    def _tell(self, nested: Nested) -> None:
+        self.found.append(nested)
+
+    def _text(self, offset: int, length: int, head: bytes) -> None:
+        """Text with a pickle in it: of protocol 0, or of a later one as Latin-1."""
+        try:
+            raw = head.decode("utf-8", "ignore").encode("latin-1")
+        except UnicodeEncodeError:
+            raw = head
+        if is_pickle(raw, length <= HEAD_BYTES) and length <= DECODED_BYTES:
+            whole = bytes(self._blob.view(offset, length))
+            with contextlib.suppress(UnicodeDecodeError, UnicodeEncodeError):
+                whole = whole.decode("utf-8").encode("latin-1")
+            self._tell(Nested(offset, length, whole, "text", "pickle"))
+
+    def _search(self, offset: int, length: int, head: bytes) -> bool:
+        """A pickle that begins further on in bytes that are not too many."""
+        if length > SEARCHED_BYTES:
+            return False
+        data = head if length <= len(head) else bytes(self._blob.view(offset, length))
+        for pattern in (_HEADER, _TEXT_HEADER):
+            for tried, match in enumerate(pattern.finditer(data)):
+                found = probe(data[match.start() : match.start() + HEAD_BYTES])
+                if found.acts:
+                    start = offset + match.start()
+                    self._tell(Nested(start, length - match.start(), None, "", "pickle"))
+                    return True
+                if tried > 64:
+                    break
+        return False
+
+    def _encoded(self, offset: int, length: int) -> None:
+        """Undo encodings, innermost last, until something that is read as code comes out or nothing does."""
+        sample = decoded(bytes(self._blob.view(offset, min(length, HEAD_BYTES))), self._depth, HEAD_BYTES)
+        if not sample.what or length > DECODED_BYTES:
+            return
+        full = decoded(bytes(self._blob.view(offset, length)), self._depth, DECODED_BYTES)
+        if full.what:
+            self._tell(Nested(offset, length, full.data, full.encoding, full.what))
+
+
+class Decoded:
+    """`data` after undoing `encoding` (outermost first, joined by `+`); `what` it is, or the empty string."""
+
+    __slots__ = ("data", "encoding", "what")
+
+    def __init__(self, data: bytes, encoding: str = "", what: str = "") -> None:
+        self.data = data
+        self.encoding = encoding
+        self.what = what
+
+
+def kind(head: bytes, length: int) -> str:
+    """What bytes that begin with `head` and are `length` long are, when that is something to look into."""
+    for magic, what in _MAGIC.items():
+        if head.startswith(magic):
+            return what
+    if head[:2] == b"MZ" and length > 64 and b"PE\0\0" in head:
+        return "Windows program"
+    if head[:1] == b"\x80":
+        return "pickle" if is_pickle(head, length <= len(head)) else ""
+    return "pickle" if length > 10 and probe(head).acts else ""
+
+
+def encoding(sample: bytes) -> str:
+    """The encoding that the first bytes of a payload could be in, or the empty string."""
+    if sample[:2] in (b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda"):
+        return "zlib"
+    if sample[:3] == b"\x1f\x8b\x08":
+        return "gzip"
+    if sample[:3] == b"BZh":
+        return "bz2"
+    if _HEX.fullmatch(sample[: len(sample) & ~1]):
+        return "hex"
+    if _ESCAPED.match(sample):
+        return "escaped"
+    return "base64" if _BASE64.fullmatch(sample) else ""
+
+
+def decoded(data: bytes, depth: int, most: int) -> Decoded:
+    """Undo up to `depth` encodings of `data`, giving at most `most` bytes. A cut end is no error."""
+    names: list[str] = []
+    for _ in range(depth):
+        name = encoding(data[:256])
+        inner = _undo(name, data, most) if name else b""
+        if not inner and name == "hex":
+            name, inner = "base64", _undo("base64", data, most)
+        if not inner:
+            break
+        names.append(name)
+        what = kind(inner[:HEAD_BYTES], len(inner))
+        if what:
+            return Decoded(inner, "+".join(names), what)
+        data = inner
+    return Decoded(data)
+
+
+def _undo(name: str, data: bytes, most: int) -> bytes:
+    try:
+        match name:
+            case "zlib" | "gzip":
+                return zlib.decompressobj(15 if name == "zlib" else 31).decompress(data, most)
+            case "bz2":
+                return bz2.BZ2Decompressor().decompress(data, most)
+            case "hex":
+                text = re.sub(rb"\s", b"", data)
+                return binascii.unhexlify(text[: len(text) & ~1])
+            case "escaped":
+                return binascii.unhexlify(b"".join(re.findall(rb"\\x([0-9a-fA-F]{2})", data)))
+        text = re.sub(rb"[\s=]", b"", data).translate(bytes.maketrans(b"-_", b"+/"))
+        text = text[: len(text) - (len(text) % 4 == 1)]
+        return binascii.a2b_base64(text + b"=" * (-len(text) % 4))
+    except (ValueError, zlib.error, OSError, EOFError):
+        return b""

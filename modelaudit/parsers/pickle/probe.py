@@ -1,0 +1,199 @@
+"""Whether bytes are a pickle: the first opcodes with the depth of the stack, no values.
+
+Text fails within a few characters: its letters are opcodes with arguments that are not numbers or names, or they
+take from a stack that is empty.
+"""
+
+import re
+import sys
+from dataclasses import dataclass
+from typing import Final
+
+from modelaudit.parsers.pickle.opcodes import CODES, COUNT_BYTES, LINES, NAMES, SIGNED_COUNT, SIZE
+
+PROBE_BYTES: Final = 1 << 16  # enough to leave no room for harmless opcodes before the first import
+_SURE: Final = 6  # opcodes after which a stream with a protocol header is believed
+_AFTER_IMPORT: Final = 3  # opcodes that must follow an import outside the standard library
+
+_IDENTIFIER: Final = re.compile(rb"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*")
+_NUMBER: Final = re.compile(rb"[+-]?\d+L?\r?")
+_FLOAT: Final = re.compile(rb"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?\r?|[+-]?(?:nan|inf|infinity)\r?", re.I)
+_QUOTED: Final = re.compile(rb"(['\"]).*\1\s*", re.S)
+_PYTHON2: Final = frozenset({"__builtin__", "commands", "urllib2", "popen2", "exceptions", "copy_reg", "cPickle"})
+
+# What an opcode takes from the stack and puts there; those with a mark and the rest are in `_Stack.follow`.
+_TAKES: Final = {
+    "POP": 1, "REDUCE": 2, "APPEND": 1, "BUILD": 1, "SETITEM": 2, "NEWOBJ": 2, "NEWOBJ_EX": 3, "STACK_GLOBAL": 2,
+    "TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3, "BINPERSID": 1,
+}  # fmt: skip
+_NEEDS: Final = {"APPEND": 2, "BUILD": 2, "SETITEM": 3, "DUP": 1, "MEMOIZE": 1, "PUT": 1, "BINPUT": 1, "LONG_BINPUT": 1}
+_TO_MARK: Final = {
+    "POP_MARK": 0, "APPENDS": 0, "SETITEMS": 0, "ADDITEMS": 0, "DICT": 1, "LIST": 1, "TUPLE": 1, "OBJ": 1, "INST": 1,
+    "FROZENSET": 1,
+}  # fmt: skip
+_CALLS: Final = frozenset({"REDUCE", "NEWOBJ", "NEWOBJ_EX", "OBJ", "INST", "BUILD"})
+_SILENT: Final = frozenset({"PROTO", "FRAME", "POP", "APPEND", "BUILD", "SETITEM", "READONLY_BUFFER"})
+_PUTS: Final = frozenset({"PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"})
+
+
+@dataclass(slots=True)
+class Probe:
+    """What the first opcodes are. `end` is the offset after STOP when `stopped`; `cut`: the bytes ended first."""
+
+    opcodes: int = 0
+    imports: int = 0
+    calls: int = 0
+    puts: int = 0
+    stdlib: bool = False
+    after_import: int = 0
+    stopped: bool = False
+    cut: bool = False
+    end: int = 0
+
+    @property
+    def acts(self) -> bool:
+        """The stream imports something and calls it, or stops after it: nothing but a pickle does."""
+        return self.imports > 0 and (self.calls > 0 or self.stopped)
+
+
+class _Stack:
+    __slots__ = ("depth", "marks")
+
+    def __init__(self, depth: int) -> None:
+        self.depth = depth
+        self.marks: list[int] = []
+
+    def follow(self, name: str) -> bool:
+        """Do what the opcode does to the depth; False when the stack lacks what it takes."""
+        floor = self.marks[-1] if self.marks else 0
+        if name == "MARK":
+            self.marks.append(self.depth)
+            return True
+        if name in _TO_MARK:
+            if not self.marks:
+                return False
+            held = self.depth - floor
+            self.depth = self.marks.pop() + _TO_MARK[name]
+            return not (name == "OBJ" and held == 0) and (_TO_MARK[name] == 1 or name == "POP_MARK" or self.depth > 0)
+        if name == "POP" and self.marks and self.depth == floor:
+            self.marks.pop()
+            return True
+        takes = _TAKES.get(name, 0)
+        if self.depth - floor < max(takes, _NEEDS.get(name, 0)):
+            return False
+        self.depth += (name not in _SILENT and name not in _PUTS) - takes
+        return True
+
+
+def probe(head: bytes, depth: int = 0) -> Probe:
+    """Follow the opcodes of `head` until STOP, an opcode that breaks, or its end; `depth` values are there before."""
+    found, stack = Probe(), _Stack(depth)
+    names: list[bytes] = []
+    i = 0
+    while i < len(head):
+        op = head[i]
+        name = NAMES.get(op, "")
+        if not name:
+            return found
+        if op == CODES["STOP"]:
+            found.stopped, found.end = stack.depth > 0, i + 1
+            return found
+        after = _argument(head, i, op)
+        if after == 0:
+            return found
+        if after > len(head):
+            break
+        if not stack.follow(name):
+            return found
+        found.opcodes += 1
+        found.puts += name in _PUTS
+        found.calls += name in _CALLS and (found.imports > 0 or name == "INST")
+        found.after_import += found.imports > 0
+        if not _import(head[i : min(after, i + 1024)], name, names, found):
+            return found
+        i = after
+    found.cut = True
+    return found
+
+
+def _import(opcode: bytes, name: str, names: list[bytes], found: Probe) -> bool:
+    """Count an import; False when its names cannot be any. `opcode` is it with its argument, `names` the last texts."""
+    if name in ("GLOBAL", "INST"):
+        module, _, attribute = opcode[1:-1].partition(b"\n")
+        names[:] = (module.removesuffix(b"\r"), attribute.removesuffix(b"\r"))
+        if not all(_IDENTIFIER.fullmatch(text) for text in names):
+            return False
+    elif name.endswith(("UNICODE", "STRING")):
+        names.append(opcode[1 + COUNT_BYTES[opcode[0]] :][:200])
+        del names[:-2]
+        return True
+    elif name != "STACK_GLOBAL":
+        return True
+    found.imports += 1
+    root = names[0].partition(b".")[0].decode("latin-1") if names else ""
+    found.stdlib = found.stdlib or root in sys.stdlib_module_names or root in _PYTHON2
+    return True
+
+
+def _argument(head: bytes, i: int, op: int) -> int:
+    """The place after the opcode's argument; 0 when that is wrong; beyond the end when it is not all there."""
+    if SIZE[op]:
+        if op == CODES["PROTO"] and i + 1 < len(head) and head[i + 1] > 5:
+            return 0
+        return i + SIZE[op]
+    width = COUNT_BYTES[op]
+    if width:
+        count = int.from_bytes(head[i + 1 : i + 1 + width], "little", signed=op in SIGNED_COUNT)
+        return i + 1 + width + count if count >= 0 else 0
+    place = i + 1
+    for _ in range(LINES[op]):
+        end = head.find(b"\n", place)
+        if end < 0:
+            return len(head) + 1 if len(head) - place < 4096 or op == CODES["UNICODE"] else 0
+        place = end + 1
+    return place if _line_is_sane(NAMES[op], head[i + 1 : place - 1]) else 0
+
+
+def _line_is_sane(name: str, line: bytes) -> bool:
+    if name in ("INT", "LONG", "GET", "PUT"):
+        return _NUMBER.fullmatch(line) is not None
+    if name == "FLOAT":
+        return _FLOAT.fullmatch(line) is not None
+    if name == "STRING":
+        return _QUOTED.fullmatch(line) is not None
+    return True
+
+
+def is_pickle(head: bytes, whole: bool) -> bool:
+    """Whether the bytes that begin with `head` are a pickle, as a loader would at least begin to read it.
+
+    `whole` says that nothing follows `head`.
+    """
+    if not head or head[0] not in NAMES:
+        return False
+    found = probe(head)
+    if head[0] == 0x80 and len(head) > 1 and head[1] <= 5:
+        return found.opcodes >= _SURE or found.stopped or found.imports > 0 or (found.cut and found.opcodes > 1)
+    if found.stopped:
+        return _ends_well(head, found.end, whole) or found.imports > 0
+    if found.imports and (found.calls or found.stdlib or found.after_import >= _AFTER_IMPORT):
+        return True
+    return found.cut and (not whole or found.puts > 0) and found.opcodes >= _SURE
+
+
+def _ends_well(head: bytes, end: int, whole: bool) -> bool:
+    """What follows the STOP of a pickle without header: nothing, blanks, or more pickles."""
+    for _ in range(16):
+        rest = head[end:].lstrip(b"\0\r\n ")
+        if not rest:
+            return whole or len(head) == PROBE_BYTES
+        end = len(head) - len(rest)
+        if rest[0] == 0x80 and len(rest) > 1 and rest[1] <= 5:
+            return True
+        found = probe(rest)
+        if found.imports:
+            return True
+        if not found.stopped:
+            return False
+        end += found.end
+    return True

@@ -1,0 +1,205 @@
+"""What the machine knows about a value on its stack.
+
+    None        data without interest: None, true, false, what a harmless function gave
+    int >= 0    a number, string or bytes literal, as the offset of its opcode; read only when it matters
+    int < 0     a list, dict or set made by the stream, as `~offset` of its opcode; its items are in a side table
+    tuple       a tuple of values
+    the classes below
+
+Literals as offsets keep a vocabulary of millions of words at eight bytes a word.
+"""
+
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+
+@dataclass(slots=True, eq=False)
+class Global:
+    """Something that the stream names, or reaches by a call that was followed: `module`, dotted `name`.
+
+    One object for each in a stream. An empty `name` is the module itself. `via` is the expression that
+    reached it when no opcode names it; then `owner` is what it is an `attribute` of. `offset` and `opcode`
+    are those of the first naming, `named` and `called` count. `role`: what calling it does to names (`calls`).
+    """
+
+    module: str
+    name: str
+    offset: int
+    opcode: str
+    role: str | None = None
+    via: str = ""
+    owner: "Global | None" = None
+    attribute: str = ""
+    named: int = 0
+    called: int = 0
+    instance: "Instance | None" = None
+    slot: int = -1
+
+    @property
+    def path(self) -> str:
+        """`module.name` as people write it."""
+        return f"{self.module}.{self.name}" if self.name else self.module
+
+
+@dataclass(slots=True, eq=False)
+class Instance:
+    """What calling `of` gave. One object for each `of`: which of a million instances it is does not matter."""
+
+    of: Global
+    slot: int = -1
+
+
+@dataclass(slots=True, eq=False)
+class Call:
+    """A call whose arguments matter: `func(*args)`. `state` is what BUILD gave to the result."""
+
+    func: "Value"
+    args: tuple["Value", ...] | None
+    offset: int
+    state: "Value" = None
+    computed: "list[Plain] | None" = None  # its value as a list of one, or of none when it has none
+    slot: int = -1
+
+
+@dataclass(slots=True, eq=False)
+class Attribute:
+    """`getattr(owner, name)` of something that is not a module, class or function."""
+
+    owner: "Value"
+    name: str
+    slot: int = -1
+
+
+@dataclass(slots=True, eq=False)
+class Persistent:
+    """What the loader's `persistent_load` makes of a persistent id."""
+
+    slot: int = -1
+
+
+@dataclass(slots=True, eq=False)
+class Unknown:
+    """A value that could be anything, a function included: nothing that depends on it is called harmless."""
+
+    slot: int = -1
+
+
+Special: TypeAlias = Global | Instance | Call | Attribute | Persistent | Unknown
+Value: TypeAlias = int | tuple["Value", ...] | Special | None
+Plain: TypeAlias = str | bytes | int | float | list["Plain"] | tuple["Plain", ...]
+
+
+# --- events: what a pass over a stream tells, in the order of the stream ---------------------------------
+
+
+@dataclass(slots=True, frozen=True)
+class Named:
+    """First naming of `what` in the stream, at `offset`."""
+
+    what: Global
+    offset: int
+    opcode: str
+
+
+@dataclass(slots=True, frozen=True)
+class Called:
+    """First call of `what`. `shown` is the call as an expression; `code` the source text that it would run.
+
+    `decoded` is set when that text comes out of decoding functions.
+    """
+
+    what: Global
+    offset: int
+    opcode: str
+    shown: str
+    code: str = ""
+    decoded: bool = False
+
+
+@dataclass(slots=True, frozen=True)
+class Computed:
+    """A name or callable that is only known when the stream runs. `called`: and the stream calls it."""
+
+    offset: int
+    opcode: str
+    shown: str
+    called: bool = False
+
+
+@dataclass(slots=True, frozen=True)
+class Wrote:
+    """BUILD, SETITEM(S) or APPEND(S) on `target`, which is no container or instance of the stream's own.
+
+    `kind` says what it is: `global`, `tensor`, `data`, `unknown`; or `setstate` when a `__setstate__` is planted.
+    """
+
+    offset: int
+    opcode: str
+    target: str
+    kind: str
+
+
+@dataclass(slots=True, frozen=True)
+class Extension:
+    """EXT1, EXT2 or EXT4 with a code that the stream itself did not register."""
+
+    offset: int
+    opcode: str
+    code: int
+
+
+@dataclass(slots=True, frozen=True)
+class Nested:
+    """A payload inside a literal or computed value.
+
+    Raw bytes stand in the blob at `offset` for `length` bytes and `data` is None; decoded ones are `data`.
+    `encoding` is the way in, outermost first (`base64+zlib`; empty for raw bytes). `loader` is what is called with it.
+    """
+
+    offset: int
+    length: int
+    data: bytes | None
+    encoding: str
+    what: str
+    loader: Global | None = None
+
+
+@dataclass(slots=True, frozen=True)
+class Broken:
+    """The stream breaks the rules at `offset`; a loader stops there."""
+
+    offset: int
+    why: str
+
+
+@dataclass(slots=True, frozen=True)
+class WrongFrame:
+    """A FRAME at `offset` that does not end where an opcode ends."""
+
+    offset: int
+
+
+@dataclass(slots=True, frozen=True)
+class Raw:
+    """joblib reads the bytes from `offset` to `end` itself; `pickle`: they are a whole pickle, `end` unknown."""
+
+    offset: int
+    end: int
+    pickle: bool
+
+
+Event: TypeAlias = Named | Called | Computed | Wrote | Extension | Nested | Broken | WrongFrame | Raw
+
+
+@dataclass(slots=True)
+class Outcome:
+    """Where a pass over one pickle ended: after STOP when `stopped`, else where it broke.
+
+    `storages` maps the keys of the torch storages that persistent ids named to their length in bytes;
+    `keys` are the strings of the list that the pickle makes, when that was asked for.
+    """
+
+    end: int = 0
+    stopped: bool = False
+    storages: dict[str, int] = field(default_factory=dict)
+    keys: tuple[str, ...] = ()

@@ -1,0 +1,184 @@
+"""A whole stream: pickle after pickle, what lies between them, legacy torch's storages, joblib's inner pickles."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from modelaudit.blob import Blob, SliceBlob
+from modelaudit.parsers.pickle.machine import run
+from modelaudit.parsers.pickle.payloads import HEAD_BYTES, Payloads
+from modelaudit.parsers.pickle.probe import PROBE_BYTES, is_pickle, probe
+from modelaudit.parsers.pickle.skim import skim
+from modelaudit.parsers.pickle.state import Role, Shared, State
+from modelaudit.parsers.pickle.values import Broken, Event, Outcome, Raw, WrongFrame
+
+_ZEROS_BYTES: Final = 1 << 26  # of zero bytes that are read through between pickles
+_GAP_BYTES: Final = 1 << 22  # searched for a later pickle after one that ended or broke
+_PIECE_BYTES: Final = 1 << 18
+_PICKLES_MOST: Final = 1 << 20  # in one stream
+_KEYS_MOST: Final = 1 << 20  # of storages
+_DOUBTS_MOST: Final = 16  # raw arrays that look like opcodes
+_PROBES_MOST: Final = 4096  # places in one stream where a later pickle might begin
+
+# LONG1 of 0x1950a86a20f9469cfc6c, the whole first pickle of a legacy torch file but for header and STOP.
+_MAGIC: Final = b"\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19"
+_START: Final = re.compile(rb"\x80[\x01-\x05]|c[A-Za-z_][\w.]*\r?\n[A-Za-z_]|\([a-z_][\w.]*\n|[(\]}]+[lpdcq]")
+
+
+@dataclass(slots=True, frozen=True)
+class Gap:
+    """Bytes that are part of no pickle. `kind` is `gap` between pickles, `trailing` after the last, `raw`."""
+
+    offset: int
+    length: int
+    kind: str
+
+
+@dataclass(slots=True, frozen=True)
+class Ended:
+    """One pickle of the stream ended. `legacy`: it is part of a torch file of the old format."""
+
+    start: int
+    end: int
+    whole: bool
+    legacy: bool = False
+
+
+Item: TypeAlias = Event | Gap | Ended
+
+
+def fits(blob: Blob) -> bool:
+    """Whether the blob begins with a pickle. Reads little, and more only while it goes on being one."""
+    head = bytes(blob.view(0, 512))
+    if not head or (head[0] != 0x80 and not probe(head).opcodes):
+        return False
+    if len(head) == 512:
+        head = bytes(blob.view(0, PROBE_BYTES, 512))
+    return is_pickle(head, len(head) >= blob.size)
+
+
+class Walk:
+    """Goes over one stream; `role_of` names what calling a global does to names (see `calls`)."""
+
+    def __init__(self, blob: Blob, role_of: Role, nested_depth: int) -> None:
+        self._blob = blob
+        self._role_of = role_of
+        self._depth = nested_depth
+        self._shared = Shared()
+        self._legacy = False
+        self._doubts = 0
+        self._probes = 0
+
+    @property
+    def shared(self) -> Shared:
+        """The globals that the stream named, with how often."""
+        return self._shared
+
+    def items(self) -> Iterator[Item]:
+        """Every event of every pickle, and what lies between. Raises `Missing`."""
+        offset = number = 0
+        storages: dict[str, int] = {}
+        while number < _PICKLES_MOST:
+            number += 1
+            outcome = Outcome(offset)
+            yield from self._pickle(offset, outcome, number)
+            legacy = self._legacy
+            yield Ended(offset, outcome.end, outcome.stopped, legacy)
+            storages |= outcome.storages
+            offset = outcome.end
+            if legacy and number == 5:
+                raw = sum(storages.get(key, 0) + 8 for key in outcome.keys)
+                yield Gap(offset, min(raw, self._blob.size - offset), "raw")
+                offset = min(offset + raw, self._blob.size)
+            offset = self._skip_zeros(offset)
+            place = self._next(offset)
+            if place > offset:
+                yield Gap(offset, place - offset, "gap" if place < self._blob.size else "trailing")
+            if place >= self._blob.size:
+                return
+            offset = place
+        yield Gap(offset, self._blob.size - offset, "trailing")
+
+    # --- one pickle ---------------------------------------------------------------------------------------
+
+    def _pickle(self, start: int, outcome: Outcome, number: int) -> Iterator[Event]:
+        payloads = Payloads(self._blob, self._depth)
+        skimmed = skim(self._blob, start, payloads.look)
+        if number == 1 and skimmed.stopped and skimmed.end - start < 64:
+            self._legacy = _MAGIC in bytes(self._blob.view(start, skimmed.end - start))
+        if skimmed.frame is not None:
+            yield WrongFrame(skimmed.frame)
+        if skimmed.active or (self._legacy and number == 5):
+            yield from self._machine(start, outcome, 0)
+            return
+        yield from payloads.found
+        if skimmed.broken:
+            yield Broken(skimmed.end, skimmed.broken)
+        outcome.end, outcome.stopped = skimmed.end, skimmed.stopped
+
+    def _machine(self, start: int, outcome: Outcome, depth: int) -> Iterator[Event]:
+        payloads = Payloads(self._blob, self._depth)
+        state = State(self._blob, start, self._role_of, payloads.look, self._shared)
+        state.raw_arrays = depth == 0
+        state.outcome = outcome
+        if self._legacy:
+            state.items_each = _KEYS_MOST
+        for event in run(state):
+            if not isinstance(event, Raw):
+                yield event
+            elif event.pickle:
+                inner = Outcome(event.offset)
+                yield from self._machine(event.offset, inner, depth + 1)
+                state.offset = inner.end
+            else:
+                yield from self._doubt(event)
+            yield from payloads.found
+            payloads.found.clear()
+        yield from payloads.found
+
+    def _doubt(self, raw: Raw) -> Iterator[Event]:
+        """Raw bytes of an array are opcodes for a loader that is not joblib's: follow them where they act."""
+        head = bytes(self._blob.view(raw.offset, min(PROBE_BYTES, raw.end - raw.offset), 1))
+        if self._doubts >= _DOUBTS_MOST or not probe(head, depth=1024).acts:
+            return
+        self._doubts += 1
+        payloads = Payloads(self._blob, self._depth)
+        state = State(self._blob, raw.offset, self._role_of, payloads.look, self._shared)
+        state.raw_arrays = False
+        state.breaks("")
+        state.events.clear()
+        yield from (event for event in run(state) if not isinstance(event, Broken | Raw))
+        yield from payloads.found
+
+    # --- between pickles ----------------------------------------------------------------------------------
+
+    def _skip_zeros(self, offset: int) -> int:
+        """The place of the first byte at or after `offset` that is not zero; the size when there is none."""
+        place = offset
+        while place < min(self._blob.size, offset + _ZEROS_BYTES):
+            piece = bytes(self._blob.view(place, _PIECE_BYTES, 1))
+            rest = piece.lstrip(b"\0")
+            place += len(piece) - len(rest)
+            if rest:
+                break
+        return place
+
+    def _next(self, offset: int) -> int:
+        """Where the next pickle begins at or after `offset`; the size when none does within reach."""
+        size = self._blob.size
+        if offset >= size or fits(SliceBlob(self._blob, offset, size - offset)):
+            return offset
+        place, overlap = offset + 1, 256
+        while place < min(size, offset + _GAP_BYTES):
+            piece = bytes(self._blob.view(place, _PIECE_BYTES, min(overlap, size - place)))
+            for match in _START.finditer(piece):
+                self._probes += 1
+                if self._probes > _PROBES_MOST:
+                    return size
+                start = place + match.start()
+                found = probe(bytes(self._blob.view(start, HEAD_BYTES, min(overlap, size - start))))
+                if found.acts or (found.stopped and found.opcodes >= 4):
+                    return start
+            place += max(1, len(piece) - overlap) if place + len(piece) < size else len(piece)
+        return size

@@ -1,0 +1,226 @@
+"""Pickle streams of all protocols, joblib's and legacy PyTorch's among them: what loading one would import and call.
+
+Allow first, then deny, then suspect: the catalogue of callables gives the verdict on each global. A dangerous
+one is critical when it is merely named; an unknown one is a warning when it is called and a remark when it is
+named; a conditional one (getattr, partial, …) is as good as what its arguments reach, which the parser follows.
+"""
+
+from collections.abc import Iterator
+from functools import cache
+from typing import Final, TypeAlias
+
+from modelaudit.blob import Blob
+from modelaudit.catalogue import callables
+from modelaudit.catalogue.callables import Callables, Level, Verdict
+from modelaudit.limits import Limits
+from modelaudit.model import Asset, Child, Evidence, Hit, Note, Severity
+from modelaudit.parsers import pickle as parser
+from modelaudit.parsers.pickle import Ended, Gap, Walk
+from modelaudit.parsers.pickle.values import (
+    Broken,
+    Called,
+    Computed,
+    Extension,
+    Global,
+    Named,
+    Nested,
+    WrongFrame,
+    Wrote,
+)
+from modelaudit.parsers.pickle.walk import Item
+
+Found: TypeAlias = Hit | Child | Asset | Note
+
+# Packages whose presence makes a stream look like a model. Informational: no verdict depends on it.
+_MODELS: Final = frozenset({
+    "catboost", "cloudpickle", "dill", "fastai", "flax", "gensim", "huggingface_hub", "jax", "joblib", "keras",
+    "lightgbm", "lightning", "nltk", "numpy", "optuna", "pandas", "peft", "pytorch_lightning", "safetensors",
+    "scipy", "sentence_transformers", "sklearn", "skops", "spacy", "statsmodels", "tensorflow", "tokenizers",
+    "torch", "torchaudio", "torchvision", "transformers", "xgboost",
+})  # fmt: skip
+_WRITES: Final = {
+    "global": "pickle-write",
+    "unknown": "pickle-write",
+    "tensor": "pickle-write-tensor",
+    "data": "pickle-write-data",
+    "setstate": "pickle-setstate",
+}
+_GROUPS: Final = 10_000  # findings of one stream; more would be cut by the engine
+_BROKEN_NOTES: Final = 5  # breaks told of one by one
+
+
+@cache
+def _known() -> Callables:
+    """The catalogue of callables: frozen data, read when the first pickle names a global."""
+    return callables.load()
+
+
+def fits(blob: Blob, limits: Limits, /) -> bool:
+    """Whether the blob begins with a pickle, whatever its name. Text and other formats do not."""
+    return parser.fits(blob)
+
+
+def scan(blob: Blob, limits: Limits, /) -> Iterator[Found]:
+    """Findings of every pickle of the stream, and what stands inside and between them as children."""
+    report = _Report(Walk(blob, lambda module, name: _known().role(module, name), limits.nested_depth))
+    yield from report.items()
+
+
+class _Report:
+    """Turns the events of a walk into findings: one for each rule and global, however often it occurs."""
+
+    def __init__(self, walk: Walk) -> None:
+        self._walk = walk
+        self._verdicts: dict[int, Verdict] = {}
+        self._named: dict[int, Named] = {}
+        self._called: dict[int, Called] = {}
+        self._told: set[tuple[str, object]] = set()
+        self._nested: set[tuple[int, int, str]] = set()
+        self._breaks = 0
+        self._format = ""
+
+    def items(self) -> Iterator[Found]:
+        for item in self._walk.items():
+            if isinstance(item, Named):
+                self._named[id(item.what)] = item
+            elif isinstance(item, Called):
+                if item.decoded:
+                    yield from self._decoded(item)
+                self._called.setdefault(id(item.what), item)
+            elif isinstance(item, Ended):
+                if item.legacy:
+                    self._format = "pytorch-legacy"
+                yield from self._globals(Level.DANGEROUS)
+            else:
+                yield from self._other(item)
+        yield from self._globals(Level.UNKNOWN)
+        if self._format:
+            yield Asset("", self._format)
+
+    # --- globals ------------------------------------------------------------------------------------------
+
+    def _verdict(self, what: Global) -> Verdict:
+        verdict = self._verdicts.get(id(what))
+        if verdict is None:
+            verdict = self._verdicts[id(what)] = _judge(what)
+        return verdict
+
+    def _globals(self, level: Level) -> Iterator[Found]:
+        """Findings on the globals of that level which have not been told of yet."""
+        for key, named in self._named.items():
+            what = named.what
+            verdict = self._verdict(what)
+            if verdict.level is not level or len(self._told) >= _GROUPS:
+                continue
+            called = self._called.get(key)
+            if level is Level.DANGEROUS:
+                yield from self._once("pickle-import", named.offset, what, self._evidence(what, verdict, named))
+                if called is not None and not called.decoded:
+                    evidence = self._evidence(what, verdict, called)
+                    yield from self._once("pickle-call", called.offset, what, evidence)
+            elif called is not None:
+                evidence = self._evidence(what, verdict, called)
+                yield from self._once("pickle-unknown-call", called.offset, what, evidence)
+            else:
+                evidence = self._evidence(what, verdict, named)
+                yield from self._once("pickle-unknown-import", named.offset, what, evidence)
+
+    def _once(self, rule: str, offset: int, what: Global, evidence: Evidence) -> Iterator[Hit]:
+        if (rule, id(what)) not in self._told:
+            self._told.add((rule, id(what)))
+            yield Hit(rule, offset, evidence)
+
+    def _evidence(self, what: Global, verdict: Verdict, event: Named | Called) -> Evidence:
+        evidence: Evidence = {
+            "position": event.offset,
+            "opcode": event.opcode,
+            "module": verdict.module or what.module,
+            "function": verdict.name or what.name,
+            "category": verdict.category,
+            "why": verdict.why,
+            "ml_context_confidence": self._confidence(),
+        }
+        if what.via:
+            evidence["via"] = what.via
+        count = what.named if isinstance(event, Named) else what.called
+        if count > 1:
+            evidence["count"] = count
+        if isinstance(event, Called):
+            evidence["call"] = event.shown
+            if event.code:
+                evidence["code"] = event.code
+        return evidence
+
+    def _confidence(self) -> float:
+        """The share of the stream's globals that are of packages which models are made of."""
+        named = [named.what.module.partition(".")[0] in _MODELS for named in self._named.values()]
+        return round(sum(named) / len(named), 2) if named else 0.0
+
+    def _decoded(self, event: Called) -> Iterator[Found]:
+        evidence = self._evidence(event.what, self._verdict(event.what), event)
+        yield from self._once("pickle-decode-exec", event.offset, event.what, evidence)
+
+    # --- everything else ----------------------------------------------------------------------------------
+
+    def _other(self, item: Item) -> Iterator[Found]:
+        if isinstance(item, Computed):
+            severity = Severity.CRITICAL if item.called else None
+            yield Hit("pickle-computed", item.offset, {"opcode": item.opcode, "call": item.shown}, severity)
+        elif isinstance(item, Wrote):
+            evidence: Evidence = {"opcode": item.opcode, "target": item.target, "position": item.offset}
+            if (item.kind, item.target) not in self._told and len(self._told) < _GROUPS:
+                self._told.add((item.kind, item.target))
+                yield Hit(_WRITES[item.kind], item.offset, evidence)
+        elif isinstance(item, Extension):
+            if (item.opcode, item.code) not in self._told:
+                self._told.add((item.opcode, item.code))
+                yield Hit("pickle-extension", item.offset, {"opcode": item.opcode, "code": item.code})
+        elif isinstance(item, Nested):
+            yield from self._payload(item)
+        elif isinstance(item, WrongFrame):
+            if ("frame", 0) not in self._told:
+                self._told.add(("frame", 0))
+                yield Hit("pickle-frame", item.offset, {"offset": item.offset})
+        elif isinstance(item, Broken):
+            self._breaks += 1
+            if self._breaks <= _BROKEN_NOTES:
+                yield Note("broken", f"the pickle breaks at byte {item.offset}: {item.why}", item.offset)
+        elif isinstance(item, Gap) and item.kind != "raw":
+            name = "trailing bytes" if item.kind == "trailing" else f"bytes at {item.offset}"
+            yield Hit("pickle-trailing", item.offset, {"offset": item.offset, "length": item.length})
+            yield Child(name, item.offset, item.length)
+
+    def _payload(self, item: Nested) -> Iterator[Found]:
+        """A payload inside the pickle becomes a child; what it holds decides how bad it is."""
+        key = (item.offset, item.length, item.encoding)
+        if key in self._nested or len(self._nested) >= _GROUPS:
+            return
+        self._nested.add(key)
+        evidence: Evidence = {"what": item.what, "encoding": item.encoding or "raw", "length": item.length}
+        severity = None
+        if item.loader is not None:
+            evidence["loader"] = item.loader.path
+            if self._verdict(item.loader).level is Level.DANGEROUS:
+                severity = Severity.WARNING
+        yield Hit("pickle-nested", item.offset, evidence, severity)
+        name = f"{item.what} at {item.offset}"
+        if item.data is None:
+            yield Child(name, item.offset, item.length)
+        else:
+            yield Child(name, data=item.data, size=len(item.data))
+
+
+def _judge(what: Global) -> Verdict:
+    """The verdict on a global, on a module, or on an attribute that was reached through an instance or a class."""
+    known = _known()
+    if not what.name:
+        verdict = known.judge(what.module, "__name__")
+        return Verdict(verdict.level, verdict.category, verdict.why, what.module, "")
+    verdict = known.judge(what.module, what.name)
+    if verdict.level is not Level.UNKNOWN or what.owner is None:
+        return verdict
+    owner = _judge(what.owner)
+    if owner.level is not Level.SAFE:
+        return verdict
+    attribute = known.attribute(what.attribute)
+    return Verdict(attribute.level, attribute.category, attribute.why, what.module, what.name)
