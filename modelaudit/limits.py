@@ -25,6 +25,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     name_chars: int = 1024  # a member's or tensor's name as shown
     text_bytes: int = 4 * MIB  # one piece of text that is parsed whole (source code, JSON)
     header_bytes: int = 256 * MIB  # a declared header; the largest real safetensors header is below 20 MiB
+    small_archive_bytes: int = 1 * MIB  # archives up to this size are looked at whole, tensors and all; larger by need
     nested_depth: int = 6  # encodings around encodings inside a pickle's strings
     # --- reading, in the parent ------------------------------------------------------------------------
     head_bytes: int = 64 * KIB  # first read of every object: identifies it and often is all there is to read

@@ -1,0 +1,202 @@
+"""PyTorch's archives: which members are tensors that nothing unpickles, and where PyTorch keeps what.
+
+`torch.save` writes `<root>/data.pkl`, whose persistent ids name the storages `<root>/data/<key>` with type and
+number of elements; TorchScript does the same with `constants.pkl` and others, `torch.package` keeps storages in
+`<root>/.data/<key>.storage`. Members are stored, never packed, and their data are aligned by an extra field of
+the local header. Source: torch/serialization.py, torch/csrc/jit/serialization, caffe2/serialize/inline_container.
+"""
+
+import re
+from bisect import bisect_right
+
+import msgspec
+
+from modelaudit.blob import Blob, SliceBlob
+from modelaudit.blob import read as read_bytes
+from modelaudit.limits import Limits
+from modelaudit.parsers.torch_storages import storages
+from modelaudit.parsers.zip import ends, entries
+from modelaudit.parsers.zip.archive import Archive
+from modelaudit.parsers.zip.entries import DESCRIPTOR, LOCAL_BYTES, UTF8, Entry
+
+_MARKS = re.compile(rb"/data\.pkl|/constants\.pkl|/byteorder|/\.data/")
+_PICKLE_BYTES = 64 << 20  # of one pickle that is read for its persistent ids; real ones stay below 30 MiB
+_PICKLES = 64  # of one archive; a package of more has its tensors looked at one by one
+_ALIGNMENT = 64  # bytes; other values stand in `.storage_alignment`
+_ALIGNMENT_MOST = 1 << 16
+_PADDING_HEADER_BYTES = 4
+_ZIP64_BYTES = (0, 12, 20, 28)  # of the local header's zip64 field: none, or for a large offset, size, or both
+_DESCRIPTOR_BYTES = (0, 12, 16, 20, 24)
+_EXTRA_BYTES = 100
+
+
+class Mismatch(msgspec.Struct, frozen=True):
+    """A storage of which the pickle says `declared` bytes and the archive has `stored`, at `position`."""
+
+    name: bytes
+    declared: int
+    stored: int
+    position: int
+
+
+class TorchZip(msgspec.Struct, frozen=True):
+    """What is known of a PyTorch archive.
+
+    `tensors` maps the name of each member that holds nothing but a tensor's bytes to where its span ends;
+    `absent` are storages that a pickle names and the archive lacks.
+    """
+
+    root: bytes
+    has_data: bool
+    is_package: bool
+    is_export: bool
+    tensors: dict[bytes, int]
+    mismatches: tuple[Mismatch, ...]
+    absent: tuple[bytes, ...]
+
+    def is_code(self, name: bytes) -> bool:
+        """Whether a member is TorchScript source: PyTorch compiles what lies in `code/`."""
+        return name.startswith(self.root + b"/code/") and name.endswith(b".py")
+
+
+def fits(blob: Blob) -> bool:
+    """Whether `blob` is a zip with the members of a PyTorch archive. Raises `Missing`."""
+    end = ends.find(blob)
+    return end is not None and _is_torch(blob, end)
+
+
+def read(archive: Archive, limits: Limits) -> TorchZip | None:
+    """What is known of `archive`, or `None` when it is not PyTorch's. Raises `Missing`."""
+    return _Reading(archive, limits).result() if _is_torch(archive.blob, archive.end) else None
+
+
+def _is_torch(blob: Blob, end: ends.End) -> bool:
+    blob.require([(one.start, one.limit - one.start) for one in end.directories])
+    return any(_MARKS.search(blob.view(one.start, one.limit - one.start)) for one in end.directories)
+
+
+class _Reading:
+    def __init__(self, archive: Archive, limits: Limits) -> None:
+        self._archive = archive
+        self._blob = archive.blob
+        self._limits = limits
+        self._starts: list[int] = []
+        self._pickles: list[Entry] = []
+        self._alignment: Entry | None = None
+        self._root: bytes | None = None
+        self._flags: set[str] = set()
+
+    def result(self) -> TorchZip:
+        self._survey()
+        declared = self._declared()
+        mismatches: list[Mismatch] = []
+        tensors = self._tensors(declared, mismatches)
+        return TorchZip(
+            root=self._root or b"",
+            has_data="data" in self._flags,
+            is_package="package" in self._flags,
+            is_export="export" in self._flags,
+            tensors=tensors,
+            mismatches=tuple(mismatches),
+            absent=tuple(sorted(declared)),
+        )
+
+    def _survey(self) -> None:
+        """One pass over the members: where each starts, and the few that say something about the others."""
+        for index, member in enumerate(self._archive.members()):
+            if index >= self._limits.members:
+                break
+            entry = member.entry
+            self._starts.append(entry.offset)
+            if self._root is None:
+                self._root = entry.name.partition(b"/")[0]
+            self._note(entry)
+        self._starts += [one.start for one in self._archive.reads]
+        self._starts.sort()
+
+    def _note(self, entry: Entry) -> None:
+        name = entry.name
+        if name.endswith(b".pkl"):
+            self._pickles.append(entry)
+            self._flags.update({"data"} if name.endswith(b"/data.pkl") else ())
+        elif name.endswith(b"/.storage_alignment"):
+            self._alignment = entry
+        elif name.endswith(b"/archive_format"):
+            self._flags.add("export")
+        elif b"/.data/" in name and name.endswith((b".storage", b"/extern_modules")):
+            self._flags.add("package")
+
+    def _declared(self) -> dict[bytes, int | None]:
+        """The storages that the pickles name, each with its bytes; `None` where two pickles disagree."""
+        declared: dict[bytes, int | None] = {}
+        if self._archive.shifted or len(self._archive.reads) != 1 or len(self._pickles) > _PICKLES:
+            return declared
+        usable = [entry for entry in self._pickles if entry.method == 0 and entry.packed == entry.size <= _PICKLE_BYTES]
+        self._blob.require([(entry.offset, _around(entry) + entry.packed) for entry in usable])
+        for entry in usable:
+            header = entries.local(self._blob, entry.offset)
+            if header is None:
+                continue
+            for key, size in storages(SliceBlob(self._blob, header.data, entry.packed)).items():
+                name = self._name(entry, key)
+                declared[name] = size if declared.get(name, size) == size else None
+        return declared
+
+    def _name(self, pickle: Entry, key: str) -> bytes:
+        """The member that holds the storage `key` of `pickle`."""
+        encoded = key.encode("utf-8", "surrogatepass")
+        if "package" in self._flags:
+            return (self._root or b"") + b"/.data/" + encoded + b".storage"
+        return pickle.name.removesuffix(b".pkl") + b"/" + encoded
+
+    def _tensors(self, declared: dict[bytes, int | None], mismatches: list[Mismatch]) -> dict[bytes, int]:
+        """The members that are just what a pickle says, written as PyTorch does. Takes them from `declared`."""
+        if not declared:
+            return {}
+        tensors: dict[bytes, int] = {}
+        met: set[bytes] = set()
+        alignments = {_ALIGNMENT, self._declared_alignment()}
+        for member in self._archive.members():
+            entry = member.entry
+            if entry.name not in declared and entry.name not in met:
+                continue
+            if entry.name in met:  # twice the same name: both are looked at
+                tensors.pop(entry.name, None)
+                continue
+            met.add(entry.name)
+            size = declared.pop(entry.name)
+            if size == entry.size:
+                if (end := self._end(entry, alignments)) is not None:
+                    tensors[entry.name] = end
+            elif size and b"/traced_inputs/" not in entry.name:  # 0: elements of unknown type; traces drop their inputs
+                mismatches.append(Mismatch(entry.name, size, entry.size, entry.position))
+        return tensors
+
+    def _end(self, entry: Entry, alignments: set[int]) -> int | None:
+        """Where the next thing starts, if it is where PyTorch would have put it after `entry`."""
+        if entry.method or entry.packed != entry.size or entry.flags & ~(DESCRIPTOR | UTF8) or entry.comment[1]:
+            return None
+        index = bisect_right(self._starts, entry.offset)
+        if index == len(self._starts) or (index > 1 and self._starts[index - 2] == entry.offset):
+            return None
+        following = self._starts[index]
+        head = entry.offset + LOCAL_BYTES + len(entry.name) + _PADDING_HEADER_BYTES
+        for alignment in alignments:
+            for extra in _ZIP64_BYTES:
+                data = -(-(head + extra) // alignment) * alignment
+                if following - data - entry.packed in _DESCRIPTOR_BYTES:
+                    return following
+        return None
+
+    def _declared_alignment(self) -> int:
+        """What `.storage_alignment` says, if that is a sane power of two."""
+        entry = self._alignment
+        if entry is None or entry.packed > 8 or (header := entries.local(self._blob, entry.offset)) is None:
+            return _ALIGNMENT
+        text = read_bytes(self._blob, header.data, entry.packed)
+        value = int(text) if text.isdigit() else 0
+        return value if 0 < value <= _ALIGNMENT_MOST and value & (value - 1) == 0 else _ALIGNMENT
+
+
+def _around(entry: Entry) -> int:
+    return LOCAL_BYTES + len(entry.name) + len(entry.extra) + _EXTRA_BYTES

@@ -1,0 +1,78 @@
+"""Which bytes of a zip belong to something, which to two things, and which to nothing."""
+
+from array import array
+from collections.abc import Iterator
+from itertools import pairwise
+
+import msgspec
+
+
+class Gap(msgspec.Struct, frozen=True):
+    """Bytes from `start` to `end` that nothing claims."""
+
+    start: int
+    end: int
+
+
+class Overlap(msgspec.Struct, frozen=True):
+    """`length` bytes from `start` that are claimed twice."""
+
+    start: int
+    length: int
+
+
+class Spans:
+    """Spans of bytes, sixteen bytes of memory for each, so that a million members fit."""
+
+    def __init__(self) -> None:
+        self._starts = array("Q")
+        self._ends = array("Q")
+
+    def __len__(self) -> int:
+        return len(self._starts)
+
+    def add(self, start: int, end: int) -> None:
+        """Claim the bytes from `start` to `end`; empty spans are nothing."""
+        if end > start:
+            self._starts.append(start)
+            self._ends.append(end)
+
+    def sweep(self, size: int) -> Iterator[Gap | Overlap]:
+        """What no span and what two spans cover of `size` bytes, from the start."""
+        order: range | list[int] = range(len(self._starts))
+        if any(before > after for before, after in pairwise(self._starts)):
+            order = sorted(order, key=self._starts.__getitem__)
+        covered = 0
+        for index in order:
+            start, end = self._starts[index], min(self._ends[index], size)
+            if covered < min(start, size):
+                yield Gap(covered, min(start, size))
+            elif start < min(covered, end):
+                yield Overlap(start, min(covered, end) - start)
+            covered = max(covered, end)
+        if covered < size:
+            yield Gap(covered, size)
+
+
+class Ranges:
+    """Ranges to ask for, those near each other as one, so that a million small ones cost little."""
+
+    def __init__(self, gap: int) -> None:
+        self._gap = gap
+        self._ranges: list[tuple[int, int]] = []
+
+    def add(self, offset: int, length: int) -> None:
+        """Ask for `length` bytes at `offset`."""
+        if self._ranges:
+            start, before = self._ranges[-1]
+            if start <= offset <= start + before + self._gap:
+                self._ranges[-1] = (start, max(before, offset + length - start))
+                return
+        self._ranges.append((offset, length))
+
+    def merged(self) -> list[tuple[int, int]]:
+        """The ranges asked for, sorted, with small gaps filled."""
+        whole = Ranges(self._gap)
+        for offset, length in sorted(self._ranges):
+            whole.add(offset, length)
+        return whole._ranges

@@ -1,0 +1,154 @@
+"""Zip archives: what their directory says, what stands in the bytes, and every member as a child.
+
+All readings are followed: each directory and each local header that some program would believe. Bytes that
+belong to nothing become children too. Tensors of a PyTorch archive that nothing unpickles are not read.
+"""
+
+from collections.abc import Iterator
+
+from msgspec.structs import replace
+
+from modelaudit.blob import Blob
+from modelaudit.limits import Limits
+from modelaudit.model import Asset, Child, Evidence, Hit, Note
+from modelaudit.parsers import torch_zip
+from modelaudit.parsers.zip import ends, entries, names
+from modelaudit.parsers.zip.archive import Archive, Member
+from modelaudit.parsers.zip.entries import LOCAL_BYTES, Entry, Local
+from modelaudit.parsers.zip.layout import Ranges, Spans
+from modelaudit.scanners.zip import leftover
+from modelaudit.scanners.zip.directory import Directory
+from modelaudit.scanners.zip.members import (
+    checksum_differs,
+    contents,
+    differences,
+    fetch_bytes,
+    hidden_fields,
+    link_target,
+)
+
+Item = Hit | Child | Asset | Note
+
+_EXTRA_BYTES = 100  # room for the local header's extra fields, which may be longer than the directory's
+_DESCRIPTOR_BYTES = 24
+
+
+def scan(blob: Blob, limits: Limits, /) -> Iterator[Item]:
+    """Hits on the archive's structure and names, and a child for each member, gap and comment."""
+    if blob.size <= limits.small_archive_bytes:
+        blob.require([(0, blob.size)])
+    end = ends.find(blob)
+    if end is None:
+        yield from leftover.without_directory(blob)
+    else:
+        yield from _Scan(Archive(blob, end, limits.header_bytes), limits).items()
+
+
+class _Scan:
+    """One archive on its way. `_spans` collects what its bytes belong to."""
+
+    def __init__(self, archive: Archive, limits: Limits) -> None:
+        self._archive = archive
+        self._blob = archive.blob
+        self._limits = limits
+        self._directory = Directory(archive, limits)
+        self._torch: torch_zip.TorchZip | None = None
+        self._tensors: dict[bytes, int] = {}
+        self._spans = Spans()
+        self._met: set[int] = set()
+        self._lost: list[str] = []
+        self._lost_count = 0
+
+    def items(self) -> Iterator[Item]:
+        """The directory, then the members, then what is left over."""
+        yield from self._directory.items()
+        small = self._blob.size <= self._limits.small_archive_bytes
+        self._torch = torch_zip.read(self._archive, self._limits)
+        if self._torch is not None and not small:
+            self._tensors = self._torch.tensors
+        if not small:
+            self._fetch()
+        for member in self._directory.members():
+            end = self._tensors.get(member.entry.name)
+            if end is None:
+                yield from self._member(member)
+            else:
+                self._spans.add(member.places[0], end)
+                yield Asset(names.text(member.entry.name), "tensor", member.entry.size)
+        yield from self._lost_headers()
+        yield from leftover.leftovers(self._archive, self._spans)
+
+    def _fetch(self) -> None:
+        """Ask at once for the head of every member that will be looked at, wherever its data start."""
+        wanted = Ranges(self._limits.coalesce_gap_bytes)
+        for entry, place in self._looked_at():
+            around = LOCAL_BYTES + len(entry.name) + len(entry.extra) + _EXTRA_BYTES
+            wanted.add(place, around + fetch_bytes(entry))
+        self._blob.require(wanted.merged())
+        wanted = Ranges(self._limits.coalesce_gap_bytes)
+        for entry, place in self._looked_at():
+            start = place + entries.local_bytes(self._blob, place)
+            wanted.add(place, start - place + fetch_bytes(entry))
+            if entry.flags & entries.DESCRIPTOR:
+                wanted.add(start + entry.packed, _DESCRIPTOR_BYTES)
+        self._blob.require(wanted.merged())
+
+    def _looked_at(self) -> Iterator[tuple[Entry, int]]:
+        for member in self._directory.members():
+            if member.entry.name not in self._tensors:
+                yield from ((member.entry, place) for place in member.places if place < self._blob.size)
+
+    def _member(self, member: Member) -> Iterator[Item]:
+        entry = member.entry
+        found = [header for place in member.places if (header := entries.local(self._blob, place)) is not None]
+        if not found:
+            self._lost_count += 1
+            self._lost += [names.text(entry.name)] if len(self._lost) < 10 else []
+        for header in found:
+            if len(self._archive.reads) > 1:  # two directories list the same members, perhaps
+                if header.position in self._met:
+                    continue
+                self._met.add(header.position)
+            yield from self._located(entry, header)
+
+    def _located(self, entry: Entry, header: Local) -> Iterator[Item]:
+        """A member whose local header was found."""
+        name = names.text(entry.name)
+        fields = differences(entry, header)
+        end = header.data + entry.packed
+        end += entries.descriptor_bytes(self._blob, entry, end)
+        if entry.flags & entries.DESCRIPTOR and bytes(self._blob.view(end, 4)) == b"PK\7\10":
+            fields.append("data descriptor")
+        self._spans.add(header.position, min(end, self._blob.size))
+        if fields:
+            other = names.text(header.name)
+            yield Hit("zip-header-mismatch", header.position, {"name": name, "fields": fields, "other": other})
+        if end > self._blob.size:
+            yield Note("truncated", f"{name}: {end - self._blob.size} bytes beyond the end", header.position)
+        yield from self._content_hits(entry, header, name)
+        if not (entry.name.endswith(b"/") and not entry.packed):
+            code = self._torch is not None and self._torch.is_code(entry.name)
+            for item in contents(self._blob, name, entry, header.data, entry.packed):
+                yield replace(item, format="torchscript") if code and isinstance(item, Child) else item
+        if "method" in fields or "packed size" in fields:
+            yield from contents(self._blob, f"{name} (local header)", header, header.data, header.packed)
+        yield from hidden_fields(name, header.extra, header.data)
+
+    def _content_hits(self, entry: Entry, header: Local, name: str) -> Iterator[Item]:
+        encrypted = entry.flags & entries.ENCRYPTED
+        summed = entry.crc or self._torch is None  # PyTorch can be told to leave the CRC out
+        if entry.method == 0 and entry.packed != entry.size and not encrypted:
+            yield Hit("zip-stored-size", entry.position, {"name": name, "packed": entry.packed, "size": entry.size})
+        elif summed and not encrypted and checksum_differs(self._blob, entry, header.data):
+            yield Hit("zip-crc", header.position, {"name": name})
+        if entry.mode & 0o170000 == 0o120000:
+            target = link_target(self._blob, entry, header.data)
+            leads_out = target is not None and names.link_escapes(name, target)
+            rule = "zip-symlink-escape" if leads_out else "zip-symlink"
+            yield Hit(rule, header.position, {"name": name, "target": target})
+
+    def _lost_headers(self) -> Iterator[Item]:
+        if self._lost_count:
+            evidence: Evidence = {"count": self._lost_count, "names": self._lost, "name": self._lost[0]}
+            yield Hit("zip-no-local-header", None, evidence)
+            yield Note("broken", f"{self._lost_count} members have no data where the directory says")
