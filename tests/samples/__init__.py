@@ -13,6 +13,7 @@ from tests.samples import (
     code,
     combinators,
     compressed,
+    exhaustion,
     gadgets_code,
     gadgets_files,
     gadgets_process,
@@ -52,6 +53,7 @@ HOSTILE = (
     unpacking,
     numpyfiles,
     safetensorfiles,
+    exhaustion,
 )
 
 

@@ -191,7 +191,8 @@ WRAPS: dict[str, tuple[Callable[[bytes], bytes | str], Callable[[object], object
     "base85": (base64.b85encode, lambda v: calls("base64", "b85decode", v)),
     "base32": (base64.b32encode, lambda v: calls("base64", "b32decode", v)),
 }
-UNSEEN_WITHOUT_LOADER = ("base85", "base32")  # without a loader call these are any text
+# Without a loader call the first two are any text, and the others the same bytes as plain base64.
+ONLY_LOADED = ("base85", "base32", "binascii-base64", "codecs-base64", "base64-urlsafe")
 
 
 def nested() -> Iterator[Sample]:
@@ -205,7 +206,7 @@ def nested() -> Iterator[Sample]:
             lambda p, wrap=wrap, unwrap=unwrap: pickle(calls("pickle", "loads", unwrap(wrap(p.pickle())))),
             f"A hostile pickle as {name}, unwrapped and given to pickle.loads.",
         )
-        if name not in UNSEEN_WITHOUT_LOADER:
+        if name not in ONLY_LOADED:
             for protocol in (2, 4):
                 yield Sample(
                     f"B032-{name}-inert-proto{protocol}",
@@ -272,7 +273,7 @@ def nested() -> Iterator[Sample]:
         "B032-exec-of-base64-source",
         "B032",
         "model.pkl",
-        lambda p: pickle(calls("builtins", "exec", calls("base64", "b64decode", base64.b64encode(p.source.encode())))),
+        lambda p: pickle(calls("builtins", "exec", WRAPS["base64"][1](base64.b64encode(p.source.encode())))),
         "Decode, then exec: the chain that droppers use.",
     )
     yield Sample(
@@ -348,7 +349,7 @@ def names() -> Iterator[Sample]:
             filename,
             hostile_zip,
             f"A torch zip that is called {filename!r}.",
-            loader="torch-zip",
+            loader="zip-directory",
         )
 
 

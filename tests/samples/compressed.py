@@ -105,7 +105,7 @@ STREAMS: tuple[tuple[str, str, Callable[[bytes], bytes], str], ...] = (
     ("zstd-checksum", "zstd", lambda d: zstd(d, write_checksum=True), ".zst"),
     ("zstd-skippable-first", "zstd", lambda d: SKIPPABLE + zstd(d), ".zst"),
     ("zstd-two-frames", "zstd", lambda d: zstd(d[:9]) + zstd(d[9:]), ".zst"),
-    ("zstd-level19", "zstd", lambda d: zstd(d, level=19), ".zst"),
+    ("zstd-level19", "zstd", lambda d: zstd(d + b"N." * 2000, level=19), ".zst"),
 )
 
 

@@ -88,8 +88,8 @@ def zstd_file(data: bytes) -> None:
     pickle.load(io.BytesIO(reader.read()))
 
 
-def torch_zip(data: bytes) -> None:
-    """What torch.load reads of a zip: by the central directory, whatever the flags and the CRC say."""
+def zip_directory(data: bytes) -> None:
+    """data.pkl by the central directory, whatever the flags and the CRC say, as torch.load reads it."""
     Persistent(io.BytesIO(lenient.data_pickle(data))).load()
 
 
@@ -140,7 +140,7 @@ LOADERS: dict[str, Callable[[bytes], object]] = {
     "zlib": lambda data: pickle.loads(zlib.decompressobj().decompress(data)),
     "lz4": lz4_file,
     "zstd": zstd_file,
-    "torch-zip": torch_zip,
+    "zip-directory": zip_directory,
     "zip": zip_members,
     "torch-legacy": torch_legacy,
     "torch-tar": torch_tar,

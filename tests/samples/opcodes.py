@@ -70,11 +70,6 @@ KINDS: tuple[Row, ...] = (
         "OBJ takes its callable from the memo.",
     ),
     (
-        "obj-stack-global",
-        lambda p: pickle(asm.MARK + p.function(4) + p.text(4) + asm.OBJ, 4),
-        "OBJ over STACK_GLOBAL: two protocols that never meet in ordinary files.",
-    ),
-    (
         "inst-in-list",
         lambda p: asm.list_(asm.integer(1, 0), _inst(p, 0), asm.integer(2, 0)) + b".",
         "INST in the middle of a list.",
@@ -336,7 +331,7 @@ def spelled() -> Iterator[Sample]:
             f"B028-{name}-argument",
             "B028",
             "model.pkl",
-            lambda p, spell=spell: pickle(call(p.function(), spell(p.argument))),
+            lambda p, spell=spell: pickle(call(p.function(2), spell(p.argument)), 2),
             f"The argument is written as {name}.",
         )
     for encoding in ("latin1", "bytes"):
@@ -344,7 +339,7 @@ def spelled() -> Iterator[Sample]:
             f"B028-binstring-for-{encoding}",
             "B028",
             "model.pkl",
-            lambda p: pickle(asm.binstring(b"\xff\xfe") + asm.POP + p.call()),
+            lambda p, encoding=encoding: pickle(asm.binstring(b"\xff" + encoding.encode()) + asm.POP + p.call()),
             f"A BINSTRING that is not ASCII, which loaders with encoding={encoding!r} take.",
             loader=encoding,
         )

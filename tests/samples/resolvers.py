@@ -177,7 +177,6 @@ CARRIERS = (
     "os.path",
 )
 LIBRARY_CARRIERS = (
-    ("numpy", "lib.npyio.os.system"),
     ("numpy.lib.npyio", "os.system"),
     ("numpy.ctypeslib", "os.system"),
     ("joblib.numpy_pickle", "os.system"),

@@ -120,5 +120,5 @@ def rows(bypass: str, table: Sequence[Row], filename: str = "model.pkl", expect:
 
 
 def slug(text: str) -> str:
-    """`text` as part of an id: letters, digits and single hyphens."""
-    return "-".join("".join(c if c.isalnum() else " " for c in text).split()).lower()
+    """`text` as part of an id: letters, digits, underscores and single hyphens."""
+    return "-".join("".join(c if (c.isalnum() and c.isascii()) or c == "_" else " " for c in text).split()).lower()

@@ -7,7 +7,6 @@ from tests.samples import assembler as asm
 from tests.samples.assembler import Raw, call, calls, literal, pickle, stack_global
 from tests.samples.sample import UNPROVEN, Payload, Row, Sample, rows
 from tests.samples.torchparts import (
-    FLOATS,
     MAGIC,
     SYSTEM,
     hostile_zip,
@@ -65,9 +64,14 @@ def hidden() -> Iterator[Sample]:
         "B045-deflated",
         "B045",
         "model.pt",
-        lambda p: archive([Entry("archive/data.pkl", pickle(state_dict(literal("x", 2), p.call(2)), 2), method=8)]),
+        lambda p: archive(
+            [
+                Entry("archive/data.pkl", pickle(state_dict(literal("x", 2), p.call(2)), 2), method=8),
+                *parts(benign)[1:],
+            ]
+        ),
         "data.pkl is deflated, which torch itself never does.",
-        loader="torch-zip",
+        loader="zip-directory",
     )
 
 
@@ -79,19 +83,20 @@ OLD: tuple[tuple[str, object, str], ...] = (
     (
         "object-with-tensor",
         lambda p: legacy(
-            asm.EMPTY_DICT + asm.MARK + literal("w", 2) + legacy_tensor() + literal("x", 2) + p.call(2) + b"u"
+            asm.EMPTY_DICT + asm.MARK + literal("w", 2) + legacy_tensor() + literal("x", 2) + p.call(2) + b"u",
+            keys=("0",),
         ),
         "A tensor and the call, as in a real checkpoint.",
     ),
     (
         "keys-pickle",
-        lambda p: legacy(literal({}, 2)).replace(pickle(literal(["0"], 2), 2), pickle(p.call(2), 2)),
+        lambda p: legacy(literal({}, 2))[: -len(pickle(literal([], 2), 2))] + p.pickle(2),
         "The fifth pickle, which lists the storages, makes the call.",
     ),
     (
         "sixth-pickle",
-        lambda p: legacy(literal({}, 2)).replace(struct.pack("<Q", 4) + FLOATS, b"") + p.pickle(2),
-        "A sixth pickle where the storages should be.",
+        lambda p: legacy(literal({}, 2)) + p.pickle(2),
+        "A sixth pickle after an empty list of storages: a second torch.load on the open file runs it.",
     ),
 )
 
@@ -117,13 +122,13 @@ def old_formats() -> Iterator[Sample]:
         "B049-after-storages",
         "B049",
         "model.pt",
-        lambda p: legacy(literal({}, 2)) + p.pickle(2),
+        lambda p: legacy(asm.EMPTY_DICT + literal("w", 2) + legacy_tensor() + b"s", keys=("0",)) + p.pickle(2),
         f"A pickle after the raw storages.{UNPROVEN}it needs a loader that goes on after the storages.",
         loader="",
     )
     for member in ("pickle", "storages", "tensors"):
         plain = {"sys_info": pickle(literal(SYSTEM, 2), 2), "pickle": pickle(literal({}, 2), 2)}
-        plain |= {"storages": pickle(literal(0, 2), 2), "tensors": pickle(literal(0, 2), 2)}
+        plain |= {"storages": pickle(literal(0, 2), 2) + pickle(asm.EMPTY_LIST, 2), "tensors": pickle(literal(0, 2), 2)}
         yield Sample(
             f"B049-tar-{member}",
             "B049",
@@ -322,7 +327,7 @@ def hostile() -> Iterator[Sample]:
             pickle(literal({"w": Raw(literal(("storage", Raw(p.call(2)), "0", "cpu", 4), 2) + asm.BINPERSID)}, 2), 2)
         ),
         "The storage type in a torch zip is a call.",
-        loader="torch-zip",
+        loader="zip-directory",
     )
     yield Sample(
         "B022-torch-broken-pickle",
@@ -330,7 +335,7 @@ def hostile() -> Iterator[Sample]:
         "pytorch_model.bin",
         lambda p: torch_zip(pickle(p.call(2) + asm.POP + state_dict(), 2)[:-9] + b"\xff\xfe"),
         "The call comes first, then the pickle in the zip breaks off (nullifAI).",
-        loader="torch-zip",
+        loader="zip-directory",
     )
     yield Sample(
         "B031-torch-many-tensors",
@@ -338,7 +343,7 @@ def hostile() -> Iterator[Sample]:
         "pytorch_model.bin",
         lambda p: torch_zip(pickle(state_dict(literal("z", 2), p.call(2), layers=300), 2), layers=300),
         "Three hundred honest tensors around one call.",
-        loader="torch-zip",
+        loader="zip-directory",
     )
     yield Sample(
         "B017-torch-stack-global",
@@ -346,5 +351,5 @@ def hostile() -> Iterator[Sample]:
         "model.pt",
         lambda p: torch_zip(pickle(state_dict(literal("z", 2), call(stack_global(p.module, p.name), p.text())), 2)),
         "Opcodes of protocol 4 in a torch pickle of protocol 2.",
-        loader="torch-zip",
+        loader="zip-directory",
     )

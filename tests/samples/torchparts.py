@@ -75,17 +75,21 @@ def hostile_zip(payload: Payload) -> bytes:
 
 
 def legacy(
-    body: bytes, *, magic: bytes | None = None, protocol: bytes | None = None, system: bytes | None = None
+    body: bytes,
+    *,
+    magic: bytes | None = None,
+    protocol: bytes | None = None,
+    system: bytes | None = None,
+    keys: tuple[str, ...] = (),
 ) -> bytes:
-    """A torch file of the format before zip: five pickles, then the storages."""
+    """A torch file of the format before zip: five pickles, then the storages named by `keys`."""
     return (
         pickle(literal(MAGIC, 2) if magic is None else magic, 2)
         + pickle(literal(PROTOCOL, 2) if protocol is None else protocol, 2)
         + pickle(literal(SYSTEM, 2) if system is None else system, 2)
         + pickle(body, 2)
-        + pickle(literal(["0"], 2), 2)
-        + struct.pack("<Q", 4)
-        + FLOATS
+        + pickle(literal(list(keys), 2), 2)
+        + (struct.pack("<Q", 4) + FLOATS) * len(keys)
     )
 
 

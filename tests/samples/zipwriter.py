@@ -139,7 +139,7 @@ def archive(
 ) -> bytes:
     """A whole zip. `shift` is added to every offset (default: the prefix's length, as honest tools do)."""
     shift = len(prefix) if shift is None else shift
-    body, offsets = b"", []
+    body, offsets = bytearray(), []
     for entry in entries:
         body += entry.gap
         offsets.append(len(body) + shift)
@@ -168,4 +168,4 @@ def archive(
         WIDE if zip64 else _pick(directory_offset, start),
         _pick(comment_length, len(comment)),
     )
-    return prefix + body + directory + between + wide + end + comment + after
+    return prefix + bytes(body) + directory + between + wide + end + comment + after
