@@ -5,6 +5,7 @@ finding or an honest `partial` or `failed`; where a file is merely large or deep
 """
 
 import gzip
+import struct
 import zlib
 from collections.abc import Callable, Iterator
 
