@@ -36,8 +36,9 @@ class Member:
 
     def fields(self) -> Fields:
         """What both headers say where nothing is overridden."""
+        flags = self.flags | (DESCRIPTOR if self.descriptor else 0)
         return {
-            "name": self.name, "extra": b"", "version": 20, "flags": self.flags | (DESCRIPTOR if self.descriptor else 0),
+            "name": self.name, "extra": b"", "version": 20, "flags": flags,
             "method": self.method, "crc": zlib.crc32(self.data), "packed": len(self.stored()), "size": len(self.data),
         }  # fmt: skip
 

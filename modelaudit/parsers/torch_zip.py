@@ -2,8 +2,9 @@
 
 `torch.save` writes `<root>/data.pkl`, whose persistent ids name the storages `<root>/data/<key>` with type and
 number of elements; TorchScript does the same with `constants.pkl` and others, `torch.package` keeps storages in
-`<root>/.data/<key>.storage`. Members are stored, never packed, and their data are aligned by an extra field of
-the local header. Source: torch/serialization.py, torch/csrc/jit/serialization, caffe2/serialize/inline_container.
+`<root>/.data/<key>.storage`. Members are stored, not packed, and their data are aligned by an extra field of the
+local header. `torch.export` has `<root>/archive_format`, TorchServe `MAR-INF/`.
+Source: torch/serialization.py, torch/csrc/jit/serialization, caffe2/serialize/inline_container.
 """
 
 import re
@@ -19,7 +20,7 @@ from modelaudit.parsers.zip import ends, entries
 from modelaudit.parsers.zip.archive import Archive
 from modelaudit.parsers.zip.entries import DESCRIPTOR, LOCAL_BYTES, UTF8, Entry
 
-_MARKS = re.compile(rb"/data\.pkl|/constants\.pkl|/byteorder|/\.data/")
+_MARKS = re.compile(rb"/data\.pkl|/constants\.pkl|/byteorder|/\.data/|/archive_format|MAR-INF/MANIFEST\.json")
 _PICKLE_BYTES = 64 << 20  # of one pickle that is read for its persistent ids; real ones stay below 30 MiB
 _PICKLES = 64  # of one archive; a package of more has its tensors looked at one by one
 _ALIGNMENT = 64  # bytes; other values stand in `.storage_alignment`
@@ -43,13 +44,14 @@ class TorchZip(msgspec.Struct, frozen=True):
     """What is known of a PyTorch archive.
 
     `tensors` maps the name of each member that holds nothing but a tensor's bytes to where its span ends;
-    `absent` are storages that a pickle names and the archive lacks.
+    `absent` are storages that a pickle names and the archive lacks. `is_other` means that it need not have a
+    `data.pkl`: an exported program, or a TorchServe archive.
     """
 
     root: bytes
     has_data: bool
     is_package: bool
-    is_export: bool
+    is_other: bool
     tensors: dict[bytes, int]
     mismatches: tuple[Mismatch, ...]
     absent: tuple[bytes, ...]
@@ -95,7 +97,7 @@ class _Reading:
             root=self._root or b"",
             has_data="data" in self._flags,
             is_package="package" in self._flags,
-            is_export="export" in self._flags,
+            is_other="other" in self._flags,
             tensors=tensors,
             mismatches=tuple(mismatches),
             absent=tuple(sorted(declared)),
@@ -121,8 +123,8 @@ class _Reading:
             self._flags.update({"data"} if name.endswith(b"/data.pkl") else ())
         elif name.endswith(b"/.storage_alignment"):
             self._alignment = entry
-        elif name.endswith(b"/archive_format"):
-            self._flags.add("export")
+        elif name.endswith((b"/archive_format", b"MAR-INF/MANIFEST.json")):
+            self._flags.add("other")
         elif b"/.data/" in name and name.endswith((b".storage", b"/extern_modules")):
             self._flags.add("package")
 

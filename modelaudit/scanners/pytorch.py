@@ -53,7 +53,7 @@ def _storages(found: TorchZip) -> Iterator[Hit]:
         yield Hit("pytorch-storage-size", one.position, evidence)
     if found.absent:
         yield Hit("pytorch-storage-absent", None, _named(found.absent))
-    if not (found.has_data or found.is_package or found.is_export):
+    if not (found.has_data or found.is_package or found.is_other):
         yield Hit("pytorch-no-data")
 
 

@@ -17,7 +17,7 @@ from modelaudit.parsers.zip.archive import Archive, Member
 from modelaudit.parsers.zip.entries import LOCAL_BYTES, Entry, Local
 from modelaudit.parsers.zip.layout import Ranges, Spans
 from modelaudit.scanners.zip import leftover
-from modelaudit.scanners.zip.directory import Directory
+from modelaudit.scanners.zip.directory import Directory, of_name
 from modelaudit.scanners.zip.members import (
     checksum_differs,
     contents,
@@ -123,6 +123,8 @@ class _Scan:
         if fields:
             other = names.text(header.name)
             yield Hit("zip-header-mismatch", header.position, {"name": name, "fields": fields, "other": other})
+            if "name" in fields:
+                yield from of_name(other, header.position)
         if end > self._blob.size:
             yield Note("truncated", f"{name}: {end - self._blob.size} bytes beyond the end", header.position)
         yield from self._content_hits(entry, header, name)

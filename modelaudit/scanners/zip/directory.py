@@ -49,7 +49,7 @@ class Directory:
 
     def _entry(self, entry: Entry) -> Iterator[Item]:
         if _NOTABLE.search(entry.name):
-            yield from _of_name(names.text(entry.name), entry.position)
+            yield from of_name(names.text(entry.name), entry.position)
         if entry.extra and (path := entries.unicode_path(entry.name, entry.extra)) not in {None, entry.name}:
             yield from _of_unicode_path(entry, path or b"")
         if entry.flags & ~_PLAIN_FLAGS or entry.version & 0xFF > _PYTHON_VERSION:
@@ -91,7 +91,8 @@ class Directory:
             yield Note("header_bytes", "the zip's directory is larger than any real one and was not read to its end")
 
 
-def _of_name(name: str, position: int) -> Iterator[Hit]:
+def of_name(name: str, position: int) -> Iterator[Hit]:
+    """What is wrong with a member's name, as text, that stands at `position`."""
     evidence: Evidence = {"name": name}
     if names.escapes(name):
         yield Hit("zip-traversal", position, evidence)
@@ -110,7 +111,7 @@ def _of_unicode_path(entry: Entry, path: bytes) -> Iterator[Hit]:
     other = names.text(path)
     if path.isascii() and entry.name.isascii():
         yield Hit("zip-unicode-path", entry.position, {"name": names.text(entry.name), "other": other})
-    yield from _of_name(other, entry.position)
+    yield from of_name(other, entry.position)
 
 
 def _of_flags(entry: Entry) -> Iterator[Hit]:

@@ -37,12 +37,10 @@ _METHODS = {
 _LZMA_HEADER_BYTES = 9
 _LZMA_MOST_BYTES = 64 << 20  # copied; no model is packed like this
 _PEEK_BYTES = 256 << 10  # unpacked here to check a member; the engine unpacks it again under the budget
-# zip64, OS/2, NTFS, OpenVMS, Unix, strong encryption; then timestamps, owners, Unicode names, AES, Java, Android, …
-_KNOWN_FIELDS = frozenset((0x0001, 0x0009, 0x000A, 0x000C, 0x000D, 0x0017)) | frozenset(
-    (0x5455, 0x5855, 0x7855, 0x7875, 0x7075, 0x6375, 0x9901, 0xCAFE, 0xD935, 0x756E, 0xA220, 0x334D, 0x4D49, 0x4B46)
-)
+# Extra fields that writers really use, with the most bytes that they put there: zip64, NTFS times, Unix owners.
+_KNOWN_FIELDS = {0x0001: 32, 0x000A: 36, 0x7875: 19}
 _PADDING = 0x4246  # "FB": what PyTorch aligns its tensors with
-_FIELD_BYTES = 16  # an unknown extra field of this size may hold something
+_FIELD_BYTES = 16  # any other extra field of this size may hold something
 
 
 def fetch_bytes(entry: Entry) -> int:
@@ -151,7 +149,7 @@ def hidden_fields(name: str, extra: bytes, end: int) -> Iterator[Child]:
     place = end - len(extra)
     for id_, value in entries.extra_fields(extra):
         place += 4 if id_ >= 0 else 0
-        held = value.strip(b"Z\0") if id_ == _PADDING else value
-        if len(held) >= _FIELD_BYTES and id_ not in _KNOWN_FIELDS:
+        held = value.strip(b"Z\0" if id_ == _PADDING else b"\0")
+        if len(held) >= _FIELD_BYTES and len(value) > _KNOWN_FIELDS.get(id_, 0):
             yield Child(f"{name} (extra field)", place, len(value))
         place += len(value)
