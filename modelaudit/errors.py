@@ -1,11 +1,13 @@
 """Every exception that modelaudit raises on purpose.
 
-    ModelauditError
-    ├── Missing          control flow: these ranges of the object are not here yet
-    ├── ParseError       the bytes break the rules of their format (says where)
-    ├── LimitExceeded    the bytes ask for more than a bound of `limits.py` allows
-    ├── SourceError      an object or a listing could not be read (says why, as a word and a sentence)
-    └── UsageError       the command line, a setting or the environment is wrong (says what to do)
+ModelauditError
+├── Missing          control flow: these ranges of the object are not here yet
+├── ParseError       the bytes break the rules of their format (says where)
+├── LimitExceeded    the bytes ask for more than a bound of `limits.py` allows
+├── SourceError      an object or a listing could not be read (says why, as a word and a sentence)
+├── UsageError       the command line, a setting or the environment is wrong (says what to do)
+├── SinkClosed       the reader of the records went away
+└── SinkFailed       the records can no longer be written
 """
 
 from collections.abc import Sequence
@@ -60,3 +62,11 @@ class SourceError(ModelauditError):
 
 class UsageError(ModelauditError):
     """Something the user gave is wrong; the message says what, where and what to do. Exit code 2."""
+
+
+class SinkClosed(ModelauditError):
+    """Whoever read the records went away (a closed pipe): the run ends, without complaint."""
+
+
+class SinkFailed(ModelauditError):
+    """Records can no longer be written (a full disk); the message says what, where and what to do."""

@@ -149,3 +149,37 @@ class FileReport(msgspec.Struct, frozen=True, tag="file", tag_field="type"):
     assets: tuple[Asset, ...]
     assets_cut: int
     duration_ms: float
+
+
+class RunRecord(msgspec.Struct, frozen=True, tag="run", tag_field="type"):
+    """The first record of a run: what is being scanned, by which version. `started` is Unix time in seconds."""
+
+    schema: str
+    version: str
+    run_id: str
+    started: float
+    paths: tuple[str, ...]
+
+
+Ended = Literal["complete", "budget", "interrupted", "terminated", "closed"]
+
+
+class Summary(msgspec.Struct, frozen=True, tag="summary", tag_field="type"):
+    """The last record of a run. `objects` is the sum of `by_status`; severities count findings.
+
+    `reasons` counts why objects were not scanned whole. `bytes_listed` adds up the sizes that the listing
+    told; `bytes_read` what was really read.
+    """
+
+    run_id: str
+    ended: Ended
+    exit_code: int
+    duration_seconds: float
+    objects: int
+    by_status: dict[str, int]
+    reasons: dict[str, int]
+    by_severity: dict[str, int]
+    worst: Severity | None
+    bytes_listed: int
+    bytes_read: int
+    scanners: tuple[str, ...]

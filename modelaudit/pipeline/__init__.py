@@ -7,6 +7,7 @@ import anyio
 
 from modelaudit import catalogue
 from modelaudit.catalogue import Hint
+from modelaudit.model import Ended
 from modelaudit.pipeline.flow import Deliver, Flow, heed_signals
 from modelaudit.pipeline.policy import Policy
 from modelaudit.progress import Progress
@@ -16,12 +17,25 @@ from modelaudit.workers.pool import Pool
 from modelaudit.workers.wire import Setup
 
 
-async def run(settings: Settings, deliver: Deliver, progress: Progress, *, signals: bool = False) -> str:
+async def run(settings: Settings, deliver: Deliver, progress: Progress, *, signals: bool = False) -> Ended:
     """Audit everything that `settings.paths` name; hand each record to `deliver`. Gives how the run ended.
 
     With `signals`, SIGINT and SIGTERM end the run cleanly (main thread only). Raises `UsageError` for a path
     that no source knows, `WorkersUnavailable` when no worker starts, and whatever `deliver` raises.
     """
+    try:
+        return await _run(settings, deliver, progress, signals)
+    except BaseExceptionGroup as group:  # one cause is enough to know
+        raise _leaf(group) from None
+
+
+def _leaf(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+async def _run(settings: Settings, deliver: Deliver, progress: Progress, signals: bool) -> Ended:
     limits = settings.limits
     policy = Policy(settings.include, settings.exclude, settings.suppress, settings.severity)
     async with AsyncExitStack() as stack:

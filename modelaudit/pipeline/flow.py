@@ -11,7 +11,7 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 from modelaudit.catalogue import Hint
 from modelaudit.errors import ModelauditError, SourceError
 from modelaudit.limits import Limits
-from modelaudit.model import FileReport, Inspection, Target
+from modelaudit.model import Ended, FileReport, Inspection, Target
 from modelaudit.pipeline.objects import Auditor, report
 from modelaudit.pipeline.policy import Policy
 from modelaudit.progress import Progress
@@ -50,7 +50,7 @@ class Flow:
         self._policy = policy
         self._progress = progress
         self._work = anyio.CancelScope()
-        self.ended = "complete"
+        self.ended: Ended = "complete"
 
     async def run(self) -> None:
         """List, audit and deliver until there is nothing left or `stop` is called.
@@ -70,7 +70,7 @@ class Flow:
         if self._auditor is not None and self._auditor.total.spent and self.ended == "complete":
             self.ended = "budget"
 
-    def stop(self, why: str) -> None:
+    def stop(self, why: Ended) -> None:
         """End the run: objects in hand are recorded as interrupted, nothing more is read."""
         self.ended = why
         self._work.cancel()

@@ -1,0 +1,68 @@
+"""modelaudit from Python: `scan` for places, `inspect` for bytes."""
+
+from collections.abc import AsyncIterator, Sequence
+
+import anyio
+
+from modelaudit.blob import BytesBlob
+from modelaudit.engine import inspect as inspect_blob
+from modelaudit.limits import Limits
+from modelaudit.model import FileReport, Inspection
+from modelaudit.pipeline import run
+from modelaudit.progress import Silent
+from modelaudit.settings import Settings, default_workers
+
+_WAITING = 256  # records that may wait for a slow consumer; the scan waits with them
+
+
+async def scan(
+    *paths: str,
+    limits: Limits | None = None,
+    workers: int | None = None,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    blacklist: Sequence[str] = (),
+) -> AsyncIterator[FileReport]:
+    """Audit files, folders and buckets, and give one `FileReport` an object as soon as it is done.
+
+    `paths` are what the command line takes: files, folders, `s3://bucket/prefix/`. Objects are scanned in
+    caged worker processes (`workers`, default one a core). Leaving the loop early ends them; to be sure of
+    when, wrap the call in `contextlib.aclosing`.
+
+    Raises `UsageError` for a path that no source knows, `WorkersUnavailable` when no worker can be started.
+    What is wrong with a single object is in its report, never an exception.
+
+        async for report in modelaudit.scan("models/", "s3://bucket/nightly/"):
+            if report.severity == "critical":
+                print(report.uri, report.findings[0].message)
+    """
+    settings = Settings(
+        paths=paths,
+        limits=limits or Limits(),
+        workers=workers or default_workers(),
+        include=tuple(include),
+        exclude=tuple(exclude),
+        blacklist=tuple(blacklist),
+    )
+    reports, received = anyio.create_memory_object_stream[FileReport](_WAITING)
+
+    async def deliver(batch: Sequence[FileReport]) -> None:
+        for report in batch:
+            await reports.send(report)
+
+    async def audit() -> None:
+        async with reports:
+            await run(settings, deliver, Silent())
+
+    async with received, anyio.create_task_group() as group:
+        group.start_soon(audit)
+        async for report in received:
+            yield report
+
+
+def inspect(data: bytes | bytearray | memoryview, *, limits: Limits | None = None, uri: str = "") -> Inspection:
+    """Scan bytes in this process, without cage and timeout: for bytes that you already hold and trust to be small.
+
+    `uri` is what locations begin with. For anything hostile use `scan`.
+    """
+    return inspect_blob(BytesBlob(data), limits, uri=uri)
