@@ -57,7 +57,7 @@ def _known() -> Callables:
 
 def fits(blob: Blob, limits: Limits, /) -> bool:
     """Whether the blob begins with a pickle, whatever its name. Text and other formats do not."""
-    return parser.fits(blob)
+    return parser.is_pickle(blob)
 
 
 def scan(blob: Blob, limits: Limits, /) -> Iterator[Found]:

@@ -22,7 +22,6 @@ from modelaudit.parsers.pickle.values import (
     Persistent,
     Unknown,
     Value,
-    WrongFrame,
     Wrote,
 )
 
@@ -51,8 +50,7 @@ def _nothing(state: State, argument: int, length: int) -> None:
 
 
 def _frame(state: State, argument: int, length: int) -> None:
-    if argument + 8 + int.from_bytes(state.blob.view(argument, 8), "little") > state.blob.size:
-        state.events.append(WrongFrame(state.offset))
+    state.frames.begin(state.offset, int.from_bytes(state.blob.view(argument, 8), "little"), state.blob.size)
 
 
 def _literal(state: State, argument: int, length: int) -> None:
@@ -122,7 +120,11 @@ def _put(state: State, argument: int, length: int) -> None:
 
 
 def _get(state: State, argument: int, length: int) -> None:
-    state.stack.append(state.memo.get(_index(state, argument, length)))
+    try:
+        state.stack.append(state.memo.get(_index(state, argument, length)))
+    except IndexError:
+        state.outcome.forgotten = state.outcome.forgotten or not state.broken
+        raise
 
 
 def _memoize(state: State, argument: int, length: int) -> None:
@@ -230,6 +232,7 @@ def _build(state: State, argument: int, length: int) -> None:
             state.events.append(Wrote(state.offset, opcode(state), shown(state, target), "setstate"))
         raw = arrays.after(state, target, value)
         if raw is not None:
+            state.frames.passed(state.after)
             state.after = raw
 
 

@@ -38,7 +38,7 @@ _LATER: Final = frozenset({"operator.attrgetter", "operator.methodcaller", "oper
 _IMPORTS_TOP: Final = frozenset({"builtins.__import__", "importlib.__import__"})
 _CODE_CHARS: Final = 400
 _STEPS: Final = 16  # calls that one call is followed through
-_ITEMS: Final = 16  # items of an argument that a mapped callable is followed over
+_ITEMS: Final = 64  # items of an argument that a mapped callable is followed over
 
 
 def canonical(module: str, name: str) -> tuple[str, str]:
@@ -200,8 +200,8 @@ def _apply(state: State, func: Global, args: tuple[Value, ...], opcode: str, ste
             rows = [None]
         if rows is None:
             return state.unknown(f"{shown(state, func)}({_arguments(state, args)})", called=True)
-        for row in rows[:_ITEMS]:
-            result = call(state, inner, row, opcode, steps + 1)
+        results = [call(state, inner, row, opcode, steps + 1) for row in rows[:_ITEMS]]
+        result = tuple(results) if func.name == "map" and len(rows) <= _ITEMS else Unknown()
     return result
 
 

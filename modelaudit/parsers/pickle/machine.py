@@ -16,7 +16,7 @@ from modelaudit.parsers.pickle.opcodes import CODES, COUNT_BYTES, NAMES, SIZE
 from modelaudit.parsers.pickle.reading import MARGIN_BYTES
 from modelaudit.parsers.pickle.skim import LOOK_BYTES, step
 from modelaudit.parsers.pickle.state import ITEMS_EACH, STACK_MOST, State
-from modelaudit.parsers.pickle.values import Broken, Event
+from modelaudit.parsers.pickle.values import Broken, Event, WrongFrame
 
 _STOP: Final = CODES["STOP"]
 
@@ -48,6 +48,7 @@ def run(state: State) -> Iterator[Event]:
         if state.offset + MARGIN_BYTES > state.window.end and not state.window.last:
             state.window.move(state.offset)
         _follow(state)
+        state.frames.passed(state.offset)
         if len(state.stack) > STACK_MOST:
             state.breaks(f"more than {STACK_MOST} values on the stack")
         if state.offset < state.window.end:
@@ -56,11 +57,13 @@ def run(state: State) -> Iterator[Event]:
             state.events.append(Broken(min(state.offset, size), "the data ends before STOP"))
             state.outcome.end = size
             state.offset = -1
+        if state.frames.wrong is not None and not state.wrong_frame_told:
+            state.wrong_frame_told = True
+            state.events.append(WrongFrame(state.frames.wrong))
         if state.events:
             yield from state.events
             state.events.clear()
         if state.offset < 0:
-            state.memo.close()
             return
 
 
@@ -69,6 +72,7 @@ def _act(state: State, size: int) -> None:
     op = state.window.data[state.offset - state.window.base]
     if op == _STOP:
         state.outcome.end, state.outcome.stopped = state.offset + 1, True
+        state.frames.stop(state.offset + 1)
         if not state.stack:
             state.breaks("nothing on the stack")
         top = state.stack[-1] if state.stack else None
@@ -79,19 +83,21 @@ def _act(state: State, size: int) -> None:
         return
     after, argument, length = step(state.window, state.offset)
     action = ACTIONS.get(op)
+    state.after = after
     if after < 0 or after > size or action is None:
         why = f"bad opcode or argument: byte {op:#04x}" if after <= size else "the data ends inside an argument"
         state.events.append(Broken(state.offset, why))
         state.outcome.end = state.offset
         state.offset = -1
         return
-    state.after = after
     try:
         action(state, argument, length)
     except (IndexError, ValueError) as error:
         state.breaks(str(error))
     except ParseError as error:
         state.breaks(error.message)
+    if state.after == after:
+        state.frames.passed(after)
     state.offset = state.after
 
 
@@ -101,7 +107,8 @@ def _follow(state: State) -> None:
     The hot loop: what stands in it instead of in `_QUICK` does so because a call would take twice as long.
     """
     data, base, size = state.window.data, state.window.base, state.blob.size
-    safe = len(data) - 9  # an opcode of fixed length is whole before this
+    # An opcode of fixed length is whole before this; the end of a frame is to be seen.
+    safe = min(len(data) - 9, state.frames.end - base)
     stack, marks, memo, cells = state.stack, state.marks, state.memo, state.memo.cells
     push, effects, sizes, dense = stack.append, _EFFECT, SIZE, memo.dense
     i = state.offset - base

@@ -1,7 +1,7 @@
 """The memo: eight bytes an entry, whatever the indices that a hostile stream puts things at."""
 
 from array import array
-from typing import Final
+from typing import Final, TypeAlias
 
 from modelaudit.parsers.pickle.values import Special, Unknown, Value
 
@@ -13,22 +13,25 @@ _FIRST_KEPT: Final = OPAQUE - 2  # minus the place in `kept`
 KEPT: Final = 1 << 20  # calls and tuples remembered as objects; later ones count as unknown: nothing is lost silently
 FAR: Final = 1 << 20  # entries whose index leaves a gap; a pickler makes none
 
+Kept: TypeAlias = list[Special | tuple[Value, ...]]
+
 
 class Memo:
     """Index to value as the C unpickler keeps it.
 
     `cells` holds the codes of the entries without gap; the machine appends to it directly while `dense`,
-    that is while every index below its length is set and none above.
+    that is while every index below its length is set and none above. `kept` are the objects that codes stand
+    for; a stream has one such list, because its globals, with their places in it, outlive each of its pickles.
     """
 
     __slots__ = ("cells", "count", "dense", "far", "kept")
 
-    def __init__(self) -> None:
+    def __init__(self, kept: Kept) -> None:
         self.cells = array("q")
         self.count = 0  # entries that are set, valid while not `dense`
         self.dense = True
         self.far: dict[int, int] = {}
-        self.kept: list[Special | tuple[Value, ...]] = []
+        self.kept = kept
 
     def code(self, value: Value) -> int:
         """What stands for `value` in `cells`."""
@@ -92,9 +95,3 @@ class Memo:
     def memoize(self, value: Value) -> None:
         """Set the entry whose index is the number of entries, as MEMOIZE does."""
         self.put(len(self.cells) if self.dense else self.count, value)
-
-    def close(self) -> None:
-        """Give the values back: those that outlive the pickle get new places in the next one's memo."""
-        for value in self.kept:
-            if not isinstance(value, tuple):
-                value.slot = -1

@@ -11,8 +11,8 @@ import re
 import zlib
 from typing import Final
 
-from modelaudit.blob import Blob
-from modelaudit.parsers.pickle.opcodes import BYTES
+from modelaudit.blob import Blob, BytesBlob
+from modelaudit.parsers.pickle.opcodes import BYTES, CODES
 from modelaudit.parsers.pickle.probe import is_pickle, probe
 from modelaudit.parsers.pickle.values import Nested
 
@@ -20,6 +20,9 @@ HEAD_BYTES: Final = 4096
 DECODED_BYTES: Final = 1 << 26  # of one payload; the child's own budget bounds what comes of it
 SEARCHED_BYTES: Final = 1 << 20  # a literal up to this size is searched for a pickle that does not begin it
 FOUND_MOST: Final = 200
+
+# Opcodes whose argument is the bytes themselves, Python 2 strings among them.
+_RAW: Final = BYTES | {CODES["BINSTRING"], CODES["SHORT_BINSTRING"]}
 
 _BASE64: Final = re.compile(rb"[A-Za-z0-9+/_\s-]{24,}={0,2}\s*")
 _HEX: Final = re.compile(rb"(?:[0-9a-fA-F]{2}\s*){12,}")
@@ -48,7 +51,7 @@ class Payloads:
         if len(self.found) >= FOUND_MOST:
             return
         head = bytes(self._blob.view(offset, min(length, HEAD_BYTES)))
-        if op in BYTES:
+        if op in _RAW:
             what = kind(head, length)
             if what:
                 self._tell(Nested(offset, length, None, "", what))
@@ -70,7 +73,7 @@ class Payloads:
             raw = head.decode("utf-8", "ignore").encode("latin-1")
         except UnicodeEncodeError:
             raw = head
-        if is_pickle(raw, length <= HEAD_BYTES) and length <= DECODED_BYTES:
+        if is_pickle(BytesBlob(raw)) and length <= DECODED_BYTES:
             whole = bytes(self._blob.view(offset, length))
             with contextlib.suppress(UnicodeDecodeError, UnicodeEncodeError):
                 whole = whole.decode("utf-8").encode("latin-1")
@@ -121,7 +124,7 @@ def kind(head: bytes, length: int) -> str:
     if head[:2] == b"MZ" and length > 64 and b"PE\0\0" in head:
         return "Windows program"
     if head[:1] == b"\x80":
-        return "pickle" if is_pickle(head, length <= len(head)) else ""
+        return "pickle" if is_pickle(BytesBlob(head)) else ""
     return "pickle" if length > 10 and probe(head).acts else ""
 
 

@@ -9,15 +9,22 @@ import sys
 from dataclasses import dataclass
 from typing import Final
 
+from modelaudit.blob import Blob
 from modelaudit.parsers.pickle.opcodes import CODES, COUNT_BYTES, LINES, NAMES, SIGNED_COUNT, SIZE
 
 PROBE_BYTES: Final = 1 << 16  # enough to leave no room for harmless opcodes before the first import
+_FIRST_BYTES: Final = 512
+_LINE_BYTES: Final = 1 << 22  # the longest line with which a pickle of protocol 0 may begin
+_PIECES: Final = 16  # read one after the other; a pickle of large strings jumps over most of its bytes
 _SURE: Final = 6  # opcodes after which a stream with a protocol header is believed
 _AFTER_IMPORT: Final = 3  # opcodes that must follow an import outside the standard library
 
 _IDENTIFIER: Final = re.compile(rb"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*")
-_NUMBER: Final = re.compile(rb"[+-]?\d+L?\r?")
-_FLOAT: Final = re.compile(rb"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?\r?|[+-]?(?:nan|inf|infinity)\r?", re.I)
+_DECIMAL: Final = re.compile(rb"\s*[+-]?\d[\d_]*\s*")
+_NUMBER: Final = re.compile(rb"\s*[+-]?\s*(?:0[xX][\da-fA-F_]+|0[bBoO]?[0-7_]*|\d[\d_]*)L?\s*")
+_FLOAT: Final = re.compile(
+    rb"\s*[+-]?(?:[\d_]+\.?[\d_]*|\.[\d_]+)(?:[eE][+-]?[\d_]+)?\s*|\s*[+-]?(?:nan|inf|infinity)\s*", re.I
+)
 _QUOTED: Final = re.compile(rb"(['\"]).*\1\s*", re.S)
 _PYTHON2: Final = frozenset({"__builtin__", "commands", "urllib2", "popen2", "exceptions", "copy_reg", "cPickle"})
 
@@ -38,7 +45,7 @@ _PUTS: Final = frozenset({"PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"})
 
 @dataclass(slots=True)
 class Probe:
-    """What the first opcodes are. `end` is the offset after STOP when `stopped`; `cut`: the bytes ended first."""
+    """What the first opcodes are. `end` is the offset after STOP when `stopped`."""
 
     opcodes: int = 0
     imports: int = 0
@@ -47,7 +54,6 @@ class Probe:
     stdlib: bool = False
     after_import: int = 0
     stopped: bool = False
-    cut: bool = False
     end: int = 0
 
     @property
@@ -85,35 +91,49 @@ class _Stack:
         return True
 
 
+class _Probing:
+    """A probe that goes on over several pieces of the same stream."""
+
+    def __init__(self, depth: int) -> None:
+        self.found = Probe()
+        self._stack = _Stack(depth)
+        self._names: list[bytes] = []
+
+    def over(self, head: bytes) -> int:
+        """Follow the opcodes of `head`; gives where the next one begins, in bytes from its start.
+
+        That may be beyond its end, behind a large argument, or before it, at an opcode that is not all there.
+        -1 when the pickle stopped or broke.
+        """
+        found, i = self.found, 0
+        while i < len(head):
+            op = head[i]
+            name = NAMES.get(op, "")
+            if op == CODES["STOP"]:
+                found.stopped, found.end = self._stack.depth > 0, i + 1
+                return -1
+            after = _argument(head, i, op) if name else 0
+            if after == 0:
+                return -1
+            if after > len(head) and (not COUNT_BYTES[op] or len(head) - i <= COUNT_BYTES[op]):
+                return i
+            if not self._stack.follow(name):
+                return -1
+            found.opcodes += 1
+            found.puts += name in _PUTS
+            found.calls += name in _CALLS and (found.imports > 0 or name == "INST")
+            found.after_import += found.imports > 0
+            if not _import(head[i : min(after, i + 1024)], name, self._names, found):
+                return -1
+            i = after
+        return i
+
+
 def probe(head: bytes, depth: int = 0) -> Probe:
     """Follow the opcodes of `head` until STOP, an opcode that breaks, or its end; `depth` values are there before."""
-    found, stack = Probe(), _Stack(depth)
-    names: list[bytes] = []
-    i = 0
-    while i < len(head):
-        op = head[i]
-        name = NAMES.get(op, "")
-        if not name:
-            return found
-        if op == CODES["STOP"]:
-            found.stopped, found.end = stack.depth > 0, i + 1
-            return found
-        after = _argument(head, i, op)
-        if after == 0:
-            return found
-        if after > len(head):
-            break
-        if not stack.follow(name):
-            return found
-        found.opcodes += 1
-        found.puts += name in _PUTS
-        found.calls += name in _CALLS and (found.imports > 0 or name == "INST")
-        found.after_import += found.imports > 0
-        if not _import(head[i : min(after, i + 1024)], name, names, found):
-            return found
-        i = after
-    found.cut = True
-    return found
+    probing = _Probing(depth)
+    probing.over(head)
+    return probing.found
 
 
 def _import(opcode: bytes, name: str, names: list[bytes], found: Probe) -> bool:
@@ -149,14 +169,16 @@ def _argument(head: bytes, i: int, op: int) -> int:
     for _ in range(LINES[op]):
         end = head.find(b"\n", place)
         if end < 0:
-            return len(head) + 1 if len(head) - place < 4096 or op == CODES["UNICODE"] else 0
+            return len(head) + 1
         place = end + 1
     return place if _line_is_sane(NAMES[op], head[i + 1 : place - 1]) else 0
 
 
 def _line_is_sane(name: str, line: bytes) -> bool:
-    if name in ("INT", "LONG", "GET", "PUT"):
+    if name in ("INT", "LONG"):
         return _NUMBER.fullmatch(line) is not None
+    if name in ("GET", "PUT"):
+        return _DECIMAL.fullmatch(line) is not None
     if name == "FLOAT":
         return _FLOAT.fullmatch(line) is not None
     if name == "STRING":
@@ -164,36 +186,55 @@ def _line_is_sane(name: str, line: bytes) -> bool:
     return True
 
 
-def is_pickle(head: bytes, whole: bool) -> bool:
-    """Whether the bytes that begin with `head` are a pickle, as a loader would at least begin to read it.
+def is_pickle(blob: Blob) -> bool:
+    """Whether the blob is a pickle, as a loader would at least begin to read it.
 
-    `whole` says that nothing follows `head`.
+    Reads little, and more only while it goes on being one. Raises `Missing`.
     """
+    head = bytes(blob.view(0, _FIRST_BYTES))
     if not head or head[0] not in NAMES:
         return False
-    found = probe(head)
+    probing = _Probing(0)
+    found = probing.found
+    place = _follow(blob, probing, head)
+    going_on = 0 < place < blob.size
     if head[0] == 0x80 and len(head) > 1 and head[1] <= 5:
-        return found.opcodes >= _SURE or found.stopped or found.imports > 0 or (found.cut and found.opcodes > 1)
-    if found.stopped:
-        return _ends_well(head, found.end, whole) or found.imports > 0
-    if found.imports and (found.calls or found.stdlib or found.after_import >= _AFTER_IMPORT):
+        return found.opcodes >= _SURE or found.stopped or found.imports > 0 or (place > 0 and found.opcodes > 1)
+    if found.imports and (found.calls or found.stopped or found.stdlib or found.after_import >= _AFTER_IMPORT):
         return True
-    return found.cut and (not whole or found.puts > 0) and found.opcodes >= _SURE
+    if found.stopped:
+        return found.puts > 0 or found.opcodes >= _SURE or _ends_well(blob, head, found.end)
+    return going_on or (place > 0 and found.puts > 0 and found.opcodes >= _SURE)
 
 
-def _ends_well(head: bytes, end: int, whole: bool) -> bool:
-    """What follows the STOP of a pickle without header: nothing, blanks, or more pickles."""
-    for _ in range(16):
+def _follow(blob: Blob, probing: _Probing, head: bytes) -> int:
+    """Go over the beginning of the blob; gives the place reached, -1 when the pickle stopped or broke before."""
+    place = 0
+    for _ in range(_PIECES):
+        step = probing.over(head)
+        if step < 0:
+            return -1
+        place += step
+        if place >= min(PROBE_BYTES, blob.size):
+            break
+        if step == 0 and len(head) >= _LINE_BYTES:
+            return -1  # a line that does not end
+        length = _LINE_BYTES if step == 0 and len(head) >= PROBE_BYTES else PROBE_BYTES
+        head = bytes(blob.view(place, length, _FIRST_BYTES if length == PROBE_BYTES else length))
+    return min(place, blob.size)
+
+
+def _ends_well(blob: Blob, head: bytes, end: int) -> bool:
+    """Whether after the STOP of a tiny pickle without header come blanks or more pickles, not the rest of a text."""
+    for _ in range(_PIECES):
         rest = head[end:].lstrip(b"\0\r\n ")
         if not rest:
-            return whole or len(head) == PROBE_BYTES
+            return len(head) == blob.size
         end = len(head) - len(rest)
         if rest[0] == 0x80 and len(rest) > 1 and rest[1] <= 5:
             return True
         found = probe(rest)
-        if found.imports:
-            return True
-        if not found.stopped:
-            return False
+        if found.imports or not found.stopped:
+            return found.imports > 0
         end += found.end
     return True

@@ -123,10 +123,18 @@ def _number(name: str, raw: bytes) -> int | float | None:
         case "BININT" | "LONG1" | "LONG4":
             return int.from_bytes(raw, "little", signed=True)
         case "INT" | "LONG":
-            return int(raw.strip().rstrip(b"L")) if len(raw) < 4000 else None
+            return _integer(raw.strip().rstrip(b"L")) if len(raw) < 4000 else None
         case "FLOAT":
             return float(raw)
     return None
+
+
+def _integer(text: bytes) -> int:
+    """As C reads it: a leading 0 means octal, 0x hexadecimal."""
+    try:
+        return int(text, 0)
+    except ValueError:
+        return int(text, 8)
 
 
 def is_container(blob: Blob, offset: int) -> str:

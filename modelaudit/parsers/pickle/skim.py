@@ -83,8 +83,12 @@ def step(window: Window, offset: int) -> tuple[int, int, int]:
     return (place if LINES[op] else -1, offset + 1, place - offset - 2)
 
 
-class _Frames:
-    """Whether each FRAME ends where an opcode ends, as the pure Python unpickler demands and the C one does not."""
+class Frames:
+    """Whether each FRAME ends where an opcode ends.
+
+    The pure Python unpickler demands it. The C one of CPython before 3.13.15 does not look, and when it reads from
+    a file skips what is left of the frame: it runs other opcodes than those that stand there (gh-154848).
+    """
 
     __slots__ = ("begun", "end", "wrong")
 
@@ -102,9 +106,10 @@ class _Frames:
 
     def begin(self, offset: int, length: int, size: int) -> None:
         """A FRAME of `length` bytes stands at `offset`."""
-        if (self.end != _NEVER or offset + 9 + length > size) and self.wrong is None:
+        if self.end != _NEVER and self.wrong is None:
             self.wrong = offset
-        self.begun, self.end = offset, offset + 9 + length
+        self.begun = offset
+        self.end = offset + 9 + length if offset + 9 + length <= size else _NEVER  # else the loader stops here
 
     def stop(self, offset: int) -> int | None:
         """STOP ended at `offset`; gives the offset of the first wrong frame."""
@@ -119,7 +124,7 @@ def skim(blob: Blob, start: int, look: Look) -> Skimmed:
     `look` is told of every string and bytes literal that is long enough to hold a payload. Raises `Missing`.
     """
     window = Window(blob, start)
-    frames = _Frames()
+    frames = Frames()
     offset = start
     while True:
         if offset + MARGIN_BYTES > window.end and not window.last:

@@ -6,10 +6,10 @@ from typing import Final
 
 from modelaudit.blob import Blob
 from modelaudit.errors import ParseError
-from modelaudit.parsers.pickle.memo import Memo
+from modelaudit.parsers.pickle.memo import Kept, Memo
 from modelaudit.parsers.pickle.opcodes import NAMES
 from modelaudit.parsers.pickle.reading import Window
-from modelaudit.parsers.pickle.skim import Look
+from modelaudit.parsers.pickle.skim import Frames, Look
 from modelaudit.parsers.pickle.values import Broken, Computed, Event, Global, Instance, Named, Outcome, Unknown, Value
 
 Role = Callable[[str, str], str | None]
@@ -28,7 +28,9 @@ class State:
     over raw data that the loader of the stream reads itself.
     """
 
-    def __init__(self, blob: Blob, start: int, role_of: Role, look: Look, shared: "Shared") -> None:
+    def __init__(
+        self, blob: Blob, start: int, role_of: Role, look: Look, shared: "Shared", memo: Memo | None = None
+    ) -> None:
         self.blob = blob
         self.window = Window(blob, start)
         self.offset = start
@@ -38,7 +40,7 @@ class State:
         self.shared = shared
         self.stack: list[Value] = []
         self.marks = array("q")
-        self.memo = Memo()
+        self.memo = memo or Memo(shared.kept)
         self.items: dict[int, list[Value]] = {}
         self.old_items: dict[int, list[Value]] = {}
         self.items_kept = 0
@@ -46,6 +48,8 @@ class State:
         self.items_each = ITEMS_EACH
         self.events: list[Event] = []
         self.outcome = Outcome(start)
+        self.frames = Frames()
+        self.wrong_frame_told = False
         self.broken = False
         self.computed = 0
         self.raw_arrays = True  # joblib's unpickler may be the reader
@@ -133,8 +137,9 @@ class State:
 
 
 class Shared:
-    """What outlives one pickle of a stream: the globals that were named, the extension codes registered."""
+    """What outlives one pickle of a stream: globals that were named, extension codes, objects that memos hold."""
 
     def __init__(self) -> None:
         self.globals: dict[tuple[str, str], Global] = {}
         self.extensions: dict[int, Global] = {}
+        self.kept: Kept = []

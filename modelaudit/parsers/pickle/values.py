@@ -196,10 +196,12 @@ class Outcome:
     """Where a pass over one pickle ended: after STOP when `stopped`, else where it broke.
 
     `storages` maps the keys of the torch storages that persistent ids named to their length in bytes;
-    `keys` are the strings of the list that the pickle makes, when that was asked for.
+    `keys` are the strings of the list that the pickle makes, when that was asked for. `forgotten`: it takes
+    something from the memo that it did not put there.
     """
 
     end: int = 0
     stopped: bool = False
     storages: dict[str, int] = field(default_factory=dict)
     keys: tuple[str, ...] = ()
+    forgotten: bool = False

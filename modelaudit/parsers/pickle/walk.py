@@ -7,6 +7,7 @@ from typing import Final, TypeAlias
 
 from modelaudit.blob import Blob, SliceBlob
 from modelaudit.parsers.pickle.machine import run
+from modelaudit.parsers.pickle.memo import Memo
 from modelaudit.parsers.pickle.payloads import HEAD_BYTES, Payloads
 from modelaudit.parsers.pickle.probe import PROBE_BYTES, is_pickle, probe
 from modelaudit.parsers.pickle.skim import skim
@@ -15,9 +16,12 @@ from modelaudit.parsers.pickle.values import Broken, Event, Outcome, Raw, WrongF
 
 _ZEROS_BYTES: Final = 1 << 26  # of zero bytes that are read through between pickles
 _GAP_BYTES: Final = 1 << 22  # searched for a later pickle after one that ended or broke
+_SWALLOWED_BYTES: Final = 512  # before the place where a pickle broke
 _PIECE_BYTES: Final = 1 << 18
 _PICKLES_MOST: Final = 1 << 20  # in one stream
 _KEYS_MOST: Final = 1 << 20  # of storages
+_LEGACY_PICKLES: Final = 5  # magic, version, system, object, keys of the storages
+_REPLAYED_MOST: Final = 10_000  # pickles whose memo a later one may use
 _DOUBTS_MOST: Final = 16  # raw arrays that look like opcodes
 _PROBES_MOST: Final = 4096  # places in one stream where a later pickle might begin
 
@@ -48,16 +52,6 @@ class Ended:
 Item: TypeAlias = Event | Gap | Ended
 
 
-def fits(blob: Blob) -> bool:
-    """Whether the blob begins with a pickle. Reads little, and more only while it goes on being one."""
-    head = bytes(blob.view(0, 512))
-    if not head or (head[0] != 0x80 and not probe(head).opcodes):
-        return False
-    if len(head) == 512:
-        head = bytes(blob.view(0, PROBE_BYTES, 512))
-    return is_pickle(head, len(head) >= blob.size)
-
-
 class Walk:
     """Goes over one stream; `role_of` names what calling a global does to names (see `calls`)."""
 
@@ -67,38 +61,36 @@ class Walk:
         self._depth = nested_depth
         self._shared = Shared()
         self._legacy = False
+        self._starts: list[int] = []
+        self._memo: Memo | None = None  # one for the whole stream, once a pickle has used that of an earlier one
         self._doubts = 0
         self._probes = 0
 
-    @property
-    def shared(self) -> Shared:
-        """The globals that the stream named, with how often."""
-        return self._shared
-
     def items(self) -> Iterator[Item]:
         """Every event of every pickle, and what lies between. Raises `Missing`."""
-        offset = number = 0
+        start = number = 0
         storages: dict[str, int] = {}
         while number < _PICKLES_MOST:
             number += 1
-            outcome = Outcome(offset)
-            yield from self._pickle(offset, outcome, number)
-            legacy = self._legacy
-            yield Ended(offset, outcome.end, outcome.stopped, legacy)
+            outcome = Outcome(start)
+            yield from self._pickle(start, outcome, number)
+            yield Ended(start, outcome.end, outcome.stopped, self._legacy)
+            if len(self._starts) < _REPLAYED_MOST:
+                self._starts.append(start)
             storages |= outcome.storages
             offset = outcome.end
-            if legacy and number == 5:
+            if self._legacy and number == _LEGACY_PICKLES:
                 raw = sum(storages.get(key, 0) + 8 for key in outcome.keys)
                 yield Gap(offset, min(raw, self._blob.size - offset), "raw")
                 offset = min(offset + raw, self._blob.size)
             offset = self._skip_zeros(offset)
-            place = self._next(offset)
+            place = self._next(offset, start + 1 if not outcome.stopped else offset)
             if place > offset:
                 yield Gap(offset, place - offset, "gap" if place < self._blob.size else "trailing")
             if place >= self._blob.size:
                 return
-            offset = place
-        yield Gap(offset, self._blob.size - offset, "trailing")
+            start = place
+        yield Gap(start, self._blob.size - start, "trailing")
 
     # --- one pickle ---------------------------------------------------------------------------------------
 
@@ -107,35 +99,46 @@ class Walk:
         skimmed = skim(self._blob, start, payloads.look)
         if number == 1 and skimmed.stopped and skimmed.end - start < 64:
             self._legacy = _MAGIC in bytes(self._blob.view(start, skimmed.end - start))
+        if skimmed.active or self._memo is not None or (self._legacy and number == _LEGACY_PICKLES):
+            yield from self._machine(start, outcome)
+            return
         if skimmed.frame is not None:
             yield WrongFrame(skimmed.frame)
-        if skimmed.active or (self._legacy and number == 5):
-            yield from self._machine(start, outcome, 0)
-            return
         yield from payloads.found
         if skimmed.broken:
             yield Broken(skimmed.end, skimmed.broken)
         outcome.end, outcome.stopped = skimmed.end, skimmed.stopped
 
-    def _machine(self, start: int, outcome: Outcome, depth: int) -> Iterator[Event]:
+    def _machine(self, start: int, outcome: Outcome, inner: bool = False) -> Iterator[Event]:
         payloads = Payloads(self._blob, self._depth)
-        state = State(self._blob, start, self._role_of, payloads.look, self._shared)
-        state.raw_arrays = depth == 0
+        state = State(self._blob, start, self._role_of, payloads.look, self._shared, None if inner else self._memo)
+        state.raw_arrays = not inner
         state.outcome = outcome
         if self._legacy:
             state.items_each = _KEYS_MOST
         for event in run(state):
+            if isinstance(event, Broken) and outcome.forgotten and self._starts and self._memo is None and not inner:
+                yield from self._again(start, outcome)
+                return
             if not isinstance(event, Raw):
                 yield event
             elif event.pickle:
-                inner = Outcome(event.offset)
-                yield from self._machine(event.offset, inner, depth + 1)
-                state.offset = inner.end
+                within = Outcome(event.offset)
+                yield from self._machine(event.offset, within, inner=True)
+                state.offset = within.end
             else:
                 yield from self._doubt(event)
             yield from payloads.found
             payloads.found.clear()
         yield from payloads.found
+
+    def _again(self, start: int, outcome: Outcome) -> Iterator[Event]:
+        """The pickle uses the memo of the ones before: one Unpickler reads them all. Fill it, and begin again."""
+        self._memo = Memo(self._shared.kept)
+        for earlier in self._starts:
+            for _ in self._machine(earlier, Outcome(earlier)):
+                pass
+        yield from self._machine(start, outcome)
 
     def _doubt(self, raw: Raw) -> Iterator[Event]:
         """Raw bytes of an array are opcodes for a loader that is not joblib's: follow them where they act."""
@@ -164,12 +167,17 @@ class Walk:
                 break
         return place
 
-    def _next(self, offset: int) -> int:
-        """Where the next pickle begins at or after `offset`; the size when none does within reach."""
+    def _next(self, offset: int, begin: int) -> int:
+        """Where the next pickle begins at or after `offset`; the size when none does within reach.
+
+        `begin` is before `offset` when the pickle before broke: it may have swallowed the next one's beginning.
+        """
         size = self._blob.size
-        if offset >= size or fits(SliceBlob(self._blob, offset, size - offset)):
+        if offset >= size and begin >= size:
+            return size
+        if offset < size and is_pickle(SliceBlob(self._blob, offset, size - offset)):
             return offset
-        place, overlap = offset + 1, 256
+        place, overlap = max(begin, offset - _SWALLOWED_BYTES), 256
         while place < min(size, offset + _GAP_BYTES):
             piece = bytes(self._blob.view(place, _PIECE_BYTES, min(overlap, size - place)))
             for match in _START.finditer(piece):
@@ -178,7 +186,7 @@ class Walk:
                     return size
                 start = place + match.start()
                 found = probe(bytes(self._blob.view(start, HEAD_BYTES, min(overlap, size - start))))
-                if found.acts or (found.stopped and found.opcodes >= 4):
+                if found.acts or (found.stopped and found.opcodes >= 4 and start >= offset):
                     return start
             place += max(1, len(piece) - overlap) if place + len(piece) < size else len(piece)
         return size
