@@ -22,6 +22,10 @@ from tests.samples import (
     names,
     numpyfiles,
     opcodes,
+    ordinary_files,
+    ordinary_pickles,
+    ordinary_science,
+    ordinary_torch,
     resolvers,
     safetensorfiles,
     state,
@@ -32,7 +36,7 @@ from tests.samples import (
 )
 from tests.samples.sample import Sample
 
-__all__ = ["Sample", "hostile"]
+__all__ = ["Sample", "hostile", "ordinary"]
 
 HOSTILE = (
     gadgets_process,
@@ -63,3 +67,12 @@ def hostile() -> Iterator[Sample]:
     """Every hostile sample, family by family; bytes are built when `data` is read."""
     for family in HOSTILE:
         yield from family.hostile()
+
+
+ORDINARY = (ordinary_pickles, ordinary_science, ordinary_torch, ordinary_files)
+
+
+def ordinary() -> Iterator[Sample]:
+    """Every ordinary sample; those of numpy, joblib, dill and cloudpickle need these when `data` is read."""
+    for family in ORDINARY:
+        yield from family.ordinary()
