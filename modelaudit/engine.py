@@ -17,7 +17,7 @@ from modelaudit.errors import LimitExceeded, Missing, ParseError
 from modelaudit.identify import candidates, fallbacks
 from modelaudit.limits import Limits
 from modelaudit.model import Asset, Child, Evidence, Finding, Hit, Inspection, Note, Severity, Status
-from modelaudit.unpack import Budget, open_child
+from modelaudit.unpack import Budget, UnpackedBlob, open_child
 
 IDENTIFY_BYTES = 512  # enough for every signature and for most scanners' `fits`
 
@@ -217,6 +217,8 @@ class _Run:
             inner = open_child(blob, child, self._budget, self._limits)
             formats = self._formats_of_child(child, inner)
             self._scan_as(inner, formats, place, depth + 1)
+            if isinstance(inner, UnpackedBlob):
+                self._after_stream(inner, child, blob, location, depth)
         except Missing as missing:
             self.missing.extend(missing.ranges)
         except ParseError as error:
@@ -225,6 +227,15 @@ class _Run:
             if limit.limit == "members":
                 raise  # the whole object is out of members: going on with its siblings is no use
             self._exceeded(limit, place)
+
+    def _after_stream(self, inner: UnpackedBlob, child: Child, blob: Blob, location: str, depth: int) -> None:
+        """What a compressed stream turned out to be: broken, or shorter than the bytes it lies in."""
+        if inner.broken is not None:
+            self._notes.append(Note("broken", f"{location}: {inner.broken.message}", inner.broken.offset))
+        end = child.offset + child.length
+        if inner.packed_end is not None and inner.packed_end < end:
+            rest = Child("trailing bytes", inner.packed_end, end - inner.packed_end)
+            self._child(rest, blob, location, depth)
 
     def _formats_of_child(self, child: Child, inner: Blob) -> list[Format]:
         if child.format is not None:

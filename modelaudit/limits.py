@@ -17,7 +17,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     members: int = 1_000_000  # children of one object, over all depths; a registry's largest zip has 100,000
     unpacked_bytes: int = 1 * GIB  # decompressed bytes of one object, over all depths; lives in worker memory
     unpack_ratio: int = 250  # unpacked : packed that is reported as a bomb; deflate of zeros reaches 1032
-    unpack_ratio_floor_bytes: int = 8 * MIB  # below this a high ratio is just a file of zeros, not a bomb
+    unpack_ratio_floor_bytes: int = 100 * MIB  # below this a high ratio is just a file of zeros, not a bomb
     findings: int = 1000  # findings kept for one object; the rest are counted
     assets: int = 2000  # assets kept for one object; the rest are counted
     tensors_named: int = 200  # tensor names kept in one asset; the rest are counted

@@ -1,0 +1,12 @@
+"""bzip2 streams: what they hold is identified afresh. The engine looks at what follows the stream."""
+
+from collections.abc import Iterator
+
+from modelaudit.blob import Blob
+from modelaudit.limits import Limits
+from modelaudit.model import Child
+
+
+def scan(blob: Blob, limits: Limits, /) -> Iterator[Child]:
+    """The unpacked bytes, as far as anybody reads them."""
+    yield Child("unpacked", length=blob.size, codec="bz2")
