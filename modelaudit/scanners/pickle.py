@@ -6,7 +6,9 @@ named; a conditional one (getattr, partial, …) is as good as what its argument
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache
+from hashlib import blake2b
 from typing import Final, TypeAlias
 
 from modelaudit.blob import Blob
@@ -46,6 +48,7 @@ _WRITES: Final = {
     "setstate": "pickle-setstate",
 }
 _GROUPS: Final = 10_000  # findings of one stream; more would be cut by the engine
+_PAYLOADS: Final = 100_000  # payloads of one stream
 _BROKEN_NOTES: Final = 5  # breaks told of one by one
 
 
@@ -75,7 +78,7 @@ class _Report:
         self._named: dict[int, Named] = {}
         self._called: dict[int, Called] = {}
         self._told: set[tuple[str, object]] = set()
-        self._nested: set[tuple[int, int, str]] = set()
+        self._nested: dict[tuple[int, int] | bytes, _Payload] = {}
         self._breaks = 0
         self._format = ""
 
@@ -91,6 +94,7 @@ class _Report:
                 if item.legacy:
                     self._format = "pytorch-legacy"
                 yield from self._globals(Level.DANGEROUS)
+                yield from self._payloads()
             else:
                 yield from self._other(item)
         yield from self._globals(Level.UNKNOWN)
@@ -191,23 +195,47 @@ class _Report:
             yield Child(name, item.offset, item.length)
 
     def _payload(self, item: Nested) -> Iterator[Found]:
-        """A payload inside the pickle becomes a child; what it holds decides how bad it is."""
-        key = (item.offset, item.length, item.encoding)
-        if key in self._nested or len(self._nested) >= _GROUPS:
-            return
-        self._nested.add(key)
-        evidence: Evidence = {"what": item.what, "encoding": item.encoding or "raw", "length": item.length}
-        severity = None
-        if item.loader is not None:
-            evidence["loader"] = item.loader.path
-            if self._verdict(item.loader).level is Level.DANGEROUS:
+        """A payload inside the pickle becomes a child at once; that it is there is told of at the pickle's end."""
+        key = (item.offset, item.length) if item.data is None else blake2b(item.data, digest_size=16).digest()
+        known = self._nested.get(key)
+        if known is None and len(self._nested) < _PAYLOADS:
+            name = f"{item.what} at {item.offset}"
+            if item.data is None:
+                yield Child(name, item.offset, item.length)
+            else:
+                yield Child(name, data=item.data, size=len(item.data))
+        if len(self._nested) < _PAYLOADS and (known is None or known.loader is None):
+            self._nested[key] = _Payload(item.offset, item.what, item.encoding or "raw", item.length, item.loader)
+
+    def _payloads(self) -> Iterator[Found]:
+        """One finding for each kind of payload and way of loading it; none for what a harmless loader loads."""
+        groups: dict[tuple[str, str, int], list[_Payload]] = {}
+        for payload in self._nested.values():
+            if not payload.told:
+                payload.told = True
+                groups.setdefault((payload.what, payload.encoding, id(payload.loader)), []).append(payload)
+        for members in groups.values():
+            first = members[0]
+            evidence: Evidence = {"what": first.what, "encoding": first.encoding, "length": first.length}
+            severity = None
+            if len(members) > 1:
+                evidence["count"] = len(members)
+            if first.loader is not None:
+                if self._verdict(first.loader).level is not Level.DANGEROUS:
+                    continue
+                evidence["loader"] = first.loader.path
                 severity = Severity.WARNING
-        yield Hit("pickle-nested", item.offset, evidence, severity)
-        name = f"{item.what} at {item.offset}"
-        if item.data is None:
-            yield Child(name, item.offset, item.length)
-        else:
-            yield Child(name, data=item.data, size=len(item.data))
+            yield Hit("pickle-nested", first.offset, evidence, severity)
+
+
+@dataclass(slots=True)
+class _Payload:
+    offset: int
+    what: str
+    encoding: str
+    length: int
+    loader: Global | None
+    told: bool = False
 
 
 def _judge(what: Global) -> Verdict:

@@ -175,6 +175,9 @@ def _persistent_text(state: State, argument: int, length: int) -> None:
 
 def _persistent(state: State, argument: int, length: int) -> None:
     pid = state.pop()
+    if isinstance(pid, tuple) and len(pid) == 4 and isinstance(pid[1], Global) and plain(state, pid[0]) == "module":
+        state.stack.append(pid[1])  # legacy torch: a class, with its source
+        return
     state.stack.append(Persistent())
     if not isinstance(pid, tuple) or len(pid) < 5 or not isinstance(pid[1], Global):
         return

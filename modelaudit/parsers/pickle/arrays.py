@@ -14,10 +14,10 @@ from modelaudit.parsers.pickle.state import State
 from modelaudit.parsers.pickle.values import Call, Global, Instance, Raw, Value
 
 _WRAPPER: Final = "NumpyArrayWrapper"
-_TYPE = re.compile(r"[<>|=]?([?bBhHiIlLqQpPefdgFDGSUVOMmc])(\d*)(?:\[\w+\])?")
+_TYPE = re.compile(r"[<>|=]?([?bBhHiIlLqQpPuefdgFDGSUVOMmc])(\d*)(?:\[\w+\])?")
 _LETTER_BYTES: Final = {
-    "?": 1, "b": 1, "B": 1, "c": 1, "h": 2, "H": 2, "e": 2, "i": 4, "I": 4, "f": 4, "l": 8, "L": 8, "q": 8, "Q": 8,
-    "p": 8, "P": 8, "d": 8, "F": 8, "M": 8, "m": 8, "g": 16, "D": 16, "G": 32, "S": 0, "U": 0, "V": 0,
+    "?": 1, "b": 1, "B": 1, "c": 1, "h": 2, "H": 2, "e": 2, "i": 4, "I": 4, "u": 4, "f": 4, "l": 8, "L": 8, "q": 8,
+    "Q": 8, "p": 8, "P": 8, "d": 8, "F": 8, "M": 8, "m": 8, "g": 16, "D": 16, "G": 32, "S": 0, "U": 0, "V": 0,
 }  # fmt: skip
 _OBJECTS: Final = 1  # numpy's NPY_ITEM_REFCOUNT, in the last number of a dtype's state
 

@@ -10,11 +10,13 @@ A callable's `role` says what calling it does to names:
     decode    gives text or bytes that follow from its arguments
     exec      runs text as code
     loads     deserialises bytes
+    type      gives the type that its first argument names
 
 What cannot be followed gives `Unknown`, is told of as computed, and is told of again when it is called.
 """
 
 import _compat_pickle
+import builtins
 from typing import Final
 
 from modelaudit.parsers.pickle.compute import is_decoder, is_pure, plain, shown
@@ -36,6 +38,14 @@ from modelaudit.parsers.pickle.values import (
 _KEEP_ARGUMENTS: Final = frozenset({"numpy.dtype", "builtins.slice"})
 _LATER: Final = frozenset({"operator.attrgetter", "operator.methodcaller", "operator.itemgetter"})
 _IMPORTS_TOP: Final = frozenset({"builtins.__import__", "importlib.__import__"})
+# dill's own names for types that are in neither `types` nor `builtins`.
+_TYPES: Final = {
+    "PartialType": ("functools", "partial"),
+    "ItemGetterType": ("operator", "itemgetter"),
+    "AttrGetterType": ("operator", "attrgetter"),
+    "SuperType": ("builtins", "super"),
+    "PropertyType": ("builtins", "property"),
+}
 _CODE_CHARS: Final = 400
 _STEPS: Final = 16  # calls that one call is followed through
 _ITEMS: Final = 64  # items of an argument that a mapped callable is followed over
@@ -106,6 +116,8 @@ def _follow(state: State, func: Global, made: Call, opcode: str, steps: int) -> 
         return _import(state, func, args, made)
     if func.role == "resolve":
         return _resolve(state, args, made)
+    if func.role == "type":
+        return _type(state, args, made)
     if func.role == "apply":
         return _apply(state, func, args, opcode, steps)
     if func.role == "loads":
@@ -184,6 +196,15 @@ def _resolve(state: State, args: tuple[Value, ...], made: Call) -> Value:
         module, _, name = path.rpartition(".")
         module, name = (module, name) if module else (name, "")
     return state.name(*canonical(module, name), "REDUCE", shown(state, made))
+
+
+def _type(state: State, args: tuple[Value, ...], made: Call) -> Value:
+    """dill's and cloudpickle's names of types: those of `types`, and of built-in types."""
+    name = plain(state, args[0]) if args else None
+    if not isinstance(name, str):
+        return state.unknown(shown(state, made))
+    module, name = _TYPES.get(name, ("builtins" if hasattr(builtins, name) else "types", name))
+    return state.name(module, name, "REDUCE", shown(state, made))
 
 
 def _apply(state: State, func: Global, args: tuple[Value, ...], opcode: str, steps: int) -> Value:
@@ -292,4 +313,4 @@ def _loads(state: State, func: Global, args: tuple[Value, ...]) -> None:
         elif isinstance(arg, Call):
             value = plain(state, arg)
             if isinstance(value, bytes) and value:
-                state.events.append(Nested(arg.offset, len(value), value, shown(state, arg), "payload", func))
+                state.events.append(Nested(arg.offset, len(value), value, "computed", "payload", func))

@@ -6,9 +6,10 @@ what decodes to something that is read as code, pickle or container is told of.
 
 import binascii
 import bz2
-import contextlib
 import re
 import zlib
+from collections.abc import Iterator
+from itertools import islice
 from typing import Final
 
 from modelaudit.blob import Blob, BytesBlob
@@ -19,7 +20,11 @@ from modelaudit.parsers.pickle.values import Nested
 HEAD_BYTES: Final = 4096
 DECODED_BYTES: Final = 1 << 26  # of one payload; the child's own budget bounds what comes of it
 SEARCHED_BYTES: Final = 1 << 20  # a literal up to this size is searched for a pickle that does not begin it
-FOUND_MOST: Final = 200
+FOUND_MOST: Final = 100_000  # in one pickle, or in one window of one that acts
+SEARCHES: Final = 64  # places in one literal where a pickle might begin
+
+_TEXT: Final = "text"
+_ENCODED: Final = "encoded"
 
 # Opcodes whose argument is the bytes themselves, Python 2 strings among them.
 _RAW: Final = BYTES | {CODES["BINSTRING"], CODES["SHORT_BINSTRING"]}
@@ -44,40 +49,39 @@ class Payloads:
     def __init__(self, blob: Blob, depth: int) -> None:
         self._blob = blob
         self._depth = depth
-        self.found: list[Nested] = []
+        self._found: list[tuple[int, int, str]] = []  # offset, length, what it is or which way it is encoded
 
     def look(self, op: int, offset: int, length: int) -> None:
         """Look into the literal of opcode `op` whose `length` bytes lie at `offset`. Raises `Missing`."""
-        if len(self.found) >= FOUND_MOST:
+        if len(self._found) >= FOUND_MOST:
             return
         head = bytes(self._blob.view(offset, min(length, HEAD_BYTES)))
         if op in _RAW:
             what = kind(head, length)
             if what:
-                self._tell(Nested(offset, length, None, "", what))
+                self._found.append((offset, length, what))
                 return
             if self._search(offset, length, head):
                 return
         elif head[:1] == b"\xc2" or b"\n" in head[:200]:
-            self._text(offset, length, head)
+            if length <= DECODED_BYTES and is_pickle(BytesBlob(_latin(head))):
+                self._found.append((offset, length, _TEXT))
             return
-        if encoding(head[:256]):
-            self._encoded(offset, length)
+        if encoding(head[:256]) and length <= DECODED_BYTES and decoded(head, self._depth, HEAD_BYTES).what:
+            self._found.append((offset, length, _ENCODED))
 
-    def _tell(self, nested: Nested) -> None:
-        self.found.append(nested)
-
-    def _text(self, offset: int, length: int, head: bytes) -> None:
-        """Text with a pickle in it: of protocol 0, or of a later one as Latin-1."""
-        try:
-            raw = head.decode("utf-8", "ignore").encode("latin-1")
-        except UnicodeEncodeError:
-            raw = head
-        if is_pickle(BytesBlob(raw)) and length <= DECODED_BYTES:
-            whole = bytes(self._blob.view(offset, length))
-            with contextlib.suppress(UnicodeDecodeError, UnicodeEncodeError):
-                whole = whole.decode("utf-8").encode("latin-1")
-            self._tell(Nested(offset, length, whole, "text", "pickle"))
+    def drain(self) -> Iterator[Nested]:
+        """What was found since the last call, decoded one by one."""
+        found, self._found = self._found, []
+        for offset, length, what in found:
+            if what == _TEXT:
+                yield Nested(offset, length, _latin(bytes(self._blob.view(offset, length))), "text", "pickle")
+            elif what == _ENCODED:
+                full = decoded(bytes(self._blob.view(offset, length)), self._depth, DECODED_BYTES)
+                if full.what:
+                    yield Nested(offset, length, full.data, full.encoding, full.what)
+            else:
+                yield Nested(offset, length, None, "", what)
 
     def _search(self, offset: int, length: int, head: bytes) -> bool:
         """A pickle that begins further on in bytes that are not too many."""
@@ -85,24 +89,19 @@ class Payloads:
             return False
         data = head if length <= len(head) else bytes(self._blob.view(offset, length))
         for pattern in (_HEADER, _TEXT_HEADER):
-            for tried, match in enumerate(pattern.finditer(data)):
-                found = probe(data[match.start() : match.start() + HEAD_BYTES])
-                if found.acts:
-                    start = offset + match.start()
-                    self._tell(Nested(start, length - match.start(), None, "", "pickle"))
+            for match in islice(pattern.finditer(data), SEARCHES):
+                if probe(data[match.start() : match.start() + HEAD_BYTES]).acts:
+                    self._found.append((offset + match.start(), length - match.start(), "pickle"))
                     return True
-                if tried > 64:
-                    break
         return False
 
-    def _encoded(self, offset: int, length: int) -> None:
-        """Undo encodings, innermost last, until something that is read as code comes out or nothing does."""
-        sample = decoded(bytes(self._blob.view(offset, min(length, HEAD_BYTES))), self._depth, HEAD_BYTES)
-        if not sample.what or length > DECODED_BYTES:
-            return
-        full = decoded(bytes(self._blob.view(offset, length)), self._depth, DECODED_BYTES)
-        if full.what:
-            self._tell(Nested(offset, length, full.data, full.encoding, full.what))
+
+def _latin(text: bytes) -> bytes:
+    """The bytes that UTF-8 `text` stands for as Latin-1; `text` itself where it is not that. A cut end is no error."""
+    try:
+        return text.decode("utf-8", "ignore").encode("latin-1")
+    except UnicodeEncodeError:
+        return text
 
 
 class Decoded:

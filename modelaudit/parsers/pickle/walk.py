@@ -104,7 +104,7 @@ class Walk:
             return
         if skimmed.frame is not None:
             yield WrongFrame(skimmed.frame)
-        yield from payloads.found
+        yield from payloads.drain()
         if skimmed.broken:
             yield Broken(skimmed.end, skimmed.broken)
         outcome.end, outcome.stopped = skimmed.end, skimmed.stopped
@@ -128,9 +128,8 @@ class Walk:
                 state.offset = within.end
             else:
                 yield from self._doubt(event)
-            yield from payloads.found
-            payloads.found.clear()
-        yield from payloads.found
+            yield from payloads.drain()
+        yield from payloads.drain()
 
     def _again(self, start: int, outcome: Outcome) -> Iterator[Event]:
         """The pickle uses the memo of the ones before: one Unpickler reads them all. Fill it, and begin again."""
@@ -152,7 +151,7 @@ class Walk:
         state.breaks("")
         state.events.clear()
         yield from (event for event in run(state) if not isinstance(event, Broken | Raw))
-        yield from payloads.found
+        yield from payloads.drain()
 
     # --- between pickles ----------------------------------------------------------------------------------
 
@@ -186,7 +185,10 @@ class Walk:
                     return size
                 start = place + match.start()
                 found = probe(bytes(self._blob.view(start, HEAD_BYTES, min(overlap, size - start))))
-                if found.acts or (found.stopped and found.opcodes >= 4 and start >= offset):
+                if start < offset:
+                    if found.acts and found.stopped and start + found.end > offset:
+                        return start
+                elif found.acts or (found.stopped and found.opcodes >= 4):
                     return start
             place += max(1, len(piece) - overlap) if place + len(piece) < size else len(piece)
         return size
