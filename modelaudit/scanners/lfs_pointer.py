@@ -22,4 +22,4 @@ def scan(blob: Blob, limits: Limits, /) -> Iterator[Note]:
     fields = dict(line.partition(b" ")[::2] for line in bytes(blob.view(0, _MOST_BYTES)).split(b"\n"))
     size = fields.get(b"size", b"?").decode("ascii", "replace")
     oid = fields.get(b"oid", b"?").decode("ascii", "replace")
-    yield Note("lfs_pointer", f"a Git LFS pointer to {oid} of {size} bytes: fetch the file (git lfs pull) and scan that")
+    yield Note("lfs_pointer", f"a Git LFS pointer to {oid} of {size} bytes: git lfs pull fetches the file")

@@ -1,0 +1,192 @@
+"""safetensors: a header that lies about its data, bytes that belong to no tensor, metadata that is not data."""
+
+import base64
+import binascii
+import re
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+from modelaudit.blob import Blob
+from modelaudit.errors import ParseError
+from modelaudit.limits import Limits
+from modelaudit.model import Asset, Child, Hit, Note
+from modelaudit.parsers.safetensors import (
+    HEADER_MOST_BYTES,
+    PREFIX_BYTES,
+    Header,
+    Tensor,
+    header_length,
+    parse,
+)
+
+_MASK_SHOWN = 4
+
+# Each is a thing that has no meaning as data: a call or an import in code, a script in a page, dunder access.
+_CODE = {
+    "Python code": re.compile(
+        r"__import__\s*\(|\bos\.(?:system|popen|exec[lv]\w*)\s*\(|\bsubprocess\.\w+\s*\(|\b(?:eval|exec)\s*\(\s*[^)\s]"
+        r"|\bpickle\.loads\s*\(|\bimport\s+(?:os|subprocess|socket|ctypes)\b"
+    ),
+    "a template that reaches Python's internals": re.compile(
+        r"\{[{%][^}]*(?:__class__|__mro__|__subclasses__|__globals__|__builtins__|__init__)"
+    ),
+    "a script for a browser": re.compile(r"<script\b|javascript:|\bon(?:error|load)\s*=\s*[\"']?\w+\(", re.IGNORECASE),
+}
+_SECRETS = {
+    "an AWS access key": re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"),
+    "a Hugging Face token": re.compile(r"\bhf_[A-Za-z0-9]{30,}\b"),
+    "a GitHub token": re.compile(r"\bgh[pousr]_[A-Za-z0-9]{36,}\b"),
+    "a private key": re.compile(r"-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----"),
+    "an API key": re.compile(r"\bsk-[A-Za-z0-9_-]{32,}\b"),
+}
+_PATH = re.compile(r"(?:^|[/\\])\.\.(?:[/\\]|$)|^[/\\]|^[A-Za-z]:[/\\]|[\x00-\x1f\x7f]")
+_PICKLE = re.compile(r"^(?:\\x80[\\\x00-\x05]|gASV|gAN|gAJ|KGRw|\(dp|cos\n|cposix\n|cbuiltins\n|c__builtin__\n)")
+
+
+def fits(blob: Blob, limits: Limits, /) -> bool:
+    """Whether a plausible header length is followed by the start of a JSON object."""
+    head = bytes(blob.view(0, PREFIX_BYTES + 16))
+    if len(head) <= PREFIX_BYTES:
+        return False
+    start = head[PREFIX_BYTES:].lstrip(b" \t\r\n")
+    length = int.from_bytes(head[:PREFIX_BYTES], "little")
+    return start[:1] == b"{" and length >= 2 and (start[1:].lstrip(b" \t\r\n")[:1] in (b'"', b"}", b"") or length < 16)
+
+
+def scan(blob: Blob, limits: Limits, /) -> Iterator[Hit | Child | Asset | Note]:
+    """Hold the header against the file's size and against itself. Reads the header only."""
+    length = header_length(blob)
+    if length > HEADER_MOST_BYTES:
+        evidence = {"length": length, "size": blob.size, "allowed": HEADER_MOST_BYTES}
+        yield Hit("safetensors-header-length", 0, evidence)
+    try:
+        header = parse(blob)
+    except ParseError as error:
+        if length <= blob.size - PREFIX_BYTES:  # otherwise the file was cut short, and that is all
+            yield Hit("safetensors-malformed", error.offset, {"what": error.message})
+        yield Note("broken", error.message, error.offset)
+        rest = blob.size - PREFIX_BYTES
+        if length <= rest:
+            yield Child("header", PREFIX_BYTES, length)
+            yield Child("data", PREFIX_BYTES + length, rest - length)
+        return
+    names = tuple(tensor.name for tensor in header.tensors[: limits.tensors_named])
+    yield Asset("", "safetensors", blob.size, names, len(header.tensors))
+    yield from _form(header)
+    yield from _names(header.tensors)
+    yield from _sizes(header.tensors)
+    yield from _layout(header, blob.size)
+    yield from _metadata(header)
+
+
+def _form(header: Header) -> Iterator[Hit]:
+    if header.duplicates:
+        evidence = {"name": header.duplicates[0], "count": len(header.duplicates)}
+        yield Hit("safetensors-duplicate-key", PREFIX_BYTES, evidence)
+    if header.leading:
+        yield Hit("safetensors-malformed", PREFIX_BYTES, {"what": "The header begins with white space"})
+    if header.padding:
+        what = f"The header is padded with {header.padding[:8]!r} instead of spaces"
+        yield Hit("safetensors-malformed", header.data_start, {"what": what})
+    if header.metadata_flaw:
+        what = f"__metadata__ must map strings to strings: {header.metadata_flaw}"
+        yield Hit("safetensors-malformed", PREFIX_BYTES, {"what": what})
+    flawed = [tensor for tensor in header.tensors if tensor.flaw]
+    if flawed:
+        what = f"{len(flawed)} entries are no tensors; {flawed[0].name!r}: {flawed[0].flaw}"
+        yield Hit("safetensors-malformed", PREFIX_BYTES, {"what": what})
+
+
+def _names(tensors: Sequence[Tensor]) -> Iterator[Hit]:
+    odd = [tensor.name for tensor in tensors if _PATH.search(tensor.name)]
+    if odd:
+        yield Hit("safetensors-tensor-name", PREFIX_BYTES, {"tensor": odd[0], "count": len(odd)})
+
+
+def _sizes(tensors: Sequence[Tensor]) -> Iterator[Hit]:
+    unknown = [tensor for tensor in tensors if tensor.bytes_needed is None and not tensor.flaw]
+    if unknown:
+        evidence = {"tensor": unknown[0].name, "dtype": unknown[0].dtype, "count": len(unknown)}
+        yield Hit("safetensors-unknown-dtype", PREFIX_BYTES, evidence)
+    wrong = [tensor for tensor in tensors if tensor.bytes_needed not in (None, tensor.end - tensor.begin)]
+    if wrong:
+        first = wrong[0]
+        evidence = {
+            "tensor": first.name,
+            "length": first.end - first.begin,
+            "needed": first.bytes_needed,
+            "count": len(wrong),
+        }
+        yield Hit("safetensors-size-mismatch", PREFIX_BYTES, evidence)
+
+
+def _layout(header: Header, size: int) -> Iterator[Hit | Child]:
+    """Whether the tensors cover the data: once, wholly, and nothing but it."""
+    data_bytes = size - header.data_start
+    spans = sorted((t for t in header.tensors if not t.flaw), key=lambda tensor: (tensor.begin, tensor.end))
+    outside = [tensor for tensor in spans if tensor.end > data_bytes or tensor.begin > tensor.end]
+    if outside:
+        yield _outside(outside, spans, data_bytes)
+    end, before, overlaps, gaps = 0, "", [], []
+    for tensor in spans:
+        if tensor.begin < end and tensor.end > tensor.begin:
+            overlaps.append((tensor, before))
+        elif tensor.begin > end:
+            gaps.append((end, tensor.begin - end))
+        if tensor.end > end:
+            end, before = tensor.end, tensor.name
+    if overlaps:
+        tensor, other = overlaps[0]
+        evidence = {"tensor": tensor.name, "other": other, "count": len(overlaps)}
+        yield Hit("safetensors-overlap", header.data_start + tensor.begin, evidence)
+    for begin, length in gaps[:100]:
+        if begin < data_bytes:
+            yield Child("gap", header.data_start + begin, min(length, data_bytes - begin))
+    if gaps:
+        evidence = {"begin": gaps[0][0], "length": gaps[0][1], "count": len(gaps)}
+        yield Hit("safetensors-gap", header.data_start + gaps[0][0], evidence)
+    if end < data_bytes:
+        yield Hit("safetensors-trailing", header.data_start + end, {"length": data_bytes - end})
+        yield Child("trailing bytes", header.data_start + end, data_bytes - end)
+
+
+def _outside(outside: Sequence[Tensor], spans: Sequence[Tensor], data_bytes: int) -> Hit:
+    """A file that was cut short is told from one whose offsets lie: the former is whole but for its end."""
+    contiguous = all(before.end == tensor.begin for before, tensor in pairwise(spans))
+    honest = spans[0].begin == 0 and all(t.bytes_needed in (None, t.end - t.begin) for t in spans)
+    if contiguous and honest and len(spans) > 1 and data_bytes > 0:
+        evidence = {"data_bytes": data_bytes, "needed": spans[-1].end, "count": len(outside)}
+        return Hit("safetensors-truncated", None, evidence)
+    first = outside[0]
+    evidence = {"tensor": first.name, "begin": first.begin, "end": first.end, "data_bytes": data_bytes}
+    return Hit("safetensors-out-of-bounds", PREFIX_BYTES, evidence)
+
+
+def _metadata(header: Header) -> Iterator[Hit | Child]:
+    for key, value in header.metadata.items():
+        for text in (key, value):
+            if not isinstance(text, str):
+                continue
+            for what, pattern in _CODE.items():
+                found = pattern.search(text)
+                if found:
+                    around = text[max(0, found.start() - 40) : found.end() + 80]
+                    evidence = {"key": key, "what": what, "excerpt": around}
+                    yield Hit("safetensors-metadata-code", PREFIX_BYTES, evidence)
+                    break
+            for what, pattern in _SECRETS.items():
+                found = pattern.search(text)
+                if found:
+                    shown = found[0][:_MASK_SHOWN] + "…"
+                    yield Hit("safetensors-metadata-secret", PREFIX_BYTES, {"key": key, "what": what, "excerpt": shown})
+            if _PICKLE.match(text):
+                yield Child(f"__metadata__.{key}", data=_bytes(text))
+
+
+def _bytes(text: str) -> bytes:
+    """Text that may be a pickle, as the bytes that a tool would load: base64, or the characters themselves."""
+
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        return text.encode("latin-1", "replace")
