@@ -79,10 +79,10 @@ def slow_down(match: str, times: int | None = 1, **more: object) -> Fault:
 
 @dataclass
 class Counts:
-    """What went through. `bytes` counts the bodies of answers, by method; `lines` are requests with their range."""
+    """What went through, by method. `body_bytes` are those of answers; `lines` are requests and their ranges."""
 
     requests: Counter[str] = field(default_factory=Counter)
-    bytes: Counter[str] = field(default_factory=Counter)
+    body_bytes: Counter[str] = field(default_factory=Counter)
     in_flight: Counter[str] = field(default_factory=Counter)
     most_in_flight: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
     connections: int = 0
@@ -97,7 +97,7 @@ class Counts:
         return json.dumps(
             {
                 "requests": self.requests,
-                "bytes": self.bytes,
+                "body_bytes": self.body_bytes,
                 "most_in_flight": self.most_in_flight,
                 "connections": self.connections,
             }
@@ -329,7 +329,7 @@ class _Client(asyncio.Protocol):
     def _count(self, count: int) -> None:
         self._body_bytes += count
         if self._method is not None:
-            self._proxy.counts.bytes[self._method] += count
+            self._proxy.counts.body_bytes[self._method] += count
 
     def upstream_lost(self) -> None:
         self._upstream = None

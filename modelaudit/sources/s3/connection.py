@@ -1,6 +1,7 @@
 """The one client of a run: opened when first used, with as many connections as there may be requests."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,9 +13,23 @@ from aiobotocore.session import get_session
 
 from modelaudit.limits import Limits
 from modelaudit.sources.retry import AttemptError, Host
-from modelaudit.sources.s3.faults import ERRORS, fault
+from modelaudit.sources.s3.faults import ERRORS, fault, refusal
+from modelaudit.sources.s3.signing import Signer, Way, learn, utc_now
 
-Headers = Mapping[str, str]  # names in lower case
+Headers = Mapping[str, str]  # names in lower case, or in any
+_Read = Callable[[int], Awaitable[bytes]]
+_ERROR_BYTES = 64 << 10  # of an error's document; S3's have a few hundred
+_ERROR_CODE = re.compile(rb"<Code>([^<]{1,100})</Code>")
+# Refusals of a request as such: the library may know another region, or another way to sign.
+_FOR_THE_LIBRARY = frozenset(
+    (
+        "SignatureDoesNotMatch",
+        "AuthorizationHeaderMalformed",
+        "IllegalLocationConstraintException",
+        "InvalidRequest",
+        "InvalidArgument",
+    )
+)
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -30,23 +45,36 @@ class Place(msgspec.Struct, frozen=True):
 class Answer:
     """The answer to a GET, its body still to be read."""
 
-    def __init__(self, status: int, headers: Headers, body: Any, what: str) -> None:
+    def __init__(
+        self,
+        status: int,
+        headers: Headers,
+        read: Callable[[int], Awaitable[bytes]],
+        close: Callable[[], None],
+        uri: str,
+    ) -> None:
         self.status = status
         self.headers = headers
-        self._body = body
-        self._what = what
+        self.close = close  # be done: the connection is kept if the body was read to its end
+        self._read = read
+        self._uri = uri
 
     async def read(self, most: int) -> bytes:
         """The next bytes, at most `most`; none at the end. Raises `AttemptError`."""
         try:
-            data: bytes = await self._body.read(most)
+            return await self._read(most)
         except ERRORS as error:
-            raise fault(error, self._what) from None
-        return data
+            raise fault(error, self._uri) from None
 
-    def close(self) -> None:
-        """Be done. The connection is used again if the body was read to its end, else closed."""
-        self._body.close()
+
+class _Request(msgspec.Struct):
+    """What the library's HTTP session sends."""
+
+    url: str
+    headers: dict[str, str]
+    method: str = "GET"
+    body: None = None
+    stream_output: bool = True
 
 
 class Connection:
@@ -58,6 +86,9 @@ class Connection:
         self._stack = AsyncExitStack()
         self._opening = anyio.Lock()
         self._client: Any = None
+        self._credentials: Any = None
+        self._signer = Signer()
+        self._ways: dict[str, Way | None] = {}  # by bucket; None where only the library may send
         self.host = Host("the server", limits.concurrency)
 
     async def close(self) -> None:
@@ -68,15 +99,60 @@ class Connection:
     async def get(self, place: Place, first: int, last: int, version: str | None) -> Answer:
         """Ask for the bytes from `first` to `last` of an object; with `version`, only if that is its ETag."""
         client = await self._opened(place.uri)
-        asked = {"Bucket": place.bucket, "Key": place.key, "Range": f"bytes={first}-{last}"}
+        asked = {"range": f"bytes={first}-{last}"}
         if version is not None and not version.startswith("W/"):  # a weak one never matches
-            asked["IfMatch"] = f'"{version}"'
+            asked["if-match"] = f'"{version}"'
         try:
-            said = await client.get_object(**asked)
-            meta = said["ResponseMetadata"]
-            return Answer(meta["HTTPStatusCode"], meta["HTTPHeaders"], said["Body"], place.uri)
+            way = self._ways.get(place.bucket)
+            answer = None if way is None else await self._get_signed(way, place, asked)
+            return answer or await self._get_by_library(client, place, asked, refused=way is not None)
         except ERRORS as error:
             raise fault(error, place.uri) from None
+
+    async def _get_signed(self, way: Way, place: Place, asked: dict[str, str]) -> Answer | None:
+        """The answer to a request signed by us; None if the library had better make it."""
+        url = way.url(place.key)
+        keys = await self._credentials.get_frozen_credentials()
+        headers = self._signer.headers(way, url, keys, asked, utc_now())
+        raw = (await self._client._endpoint.http_session.send(_Request(url, headers))).raw
+        if raw.status < 300 and not raw.history:
+            return Answer(raw.status, raw.headers, raw.content.read, raw.close, place.uri)
+        try:
+            said = b""
+            while len(said) < _ERROR_BYTES and (more := await raw.content.read(_ERROR_BYTES - len(said))):
+                said += more
+        finally:
+            raw.close()
+        code = _ERROR_CODE.search(said)
+        name = code[1].decode("ascii", "replace") if code else ""
+        if raw.history or raw.status < 400 or name in _FOR_THE_LIBRARY:
+            return None
+        raise refusal(place.uri, name, raw.status, raw.headers)
+
+    async def _get_by_library(self, client: Any, place: Place, asked: dict[str, str], refused: bool) -> Answer:
+        """The answer to a request made by the library; from one that goes well the way is learnt.
+
+        `refused`: the bucket did not take ours. If it takes the library's, the library makes all from now on.
+        """
+        more = {"IfMatch": asked["if-match"]} if "if-match" in asked else {}
+        said = await client.get_object(Bucket=place.bucket, Key=place.key, Range=asked["range"], **more)
+        body, meta = said["Body"], said["ResponseMetadata"]
+        if refused:
+            self._ways[place.bucket] = None
+        elif place.bucket not in self._ways:
+            self._ways[place.bucket] = await self._learn(body, place)
+        return Answer(meta["HTTPStatusCode"], meta["HTTPHeaders"], body.read, body.close, place.uri)
+
+    async def _learn(self, body: Any, place: Place) -> Way | None:
+        try:
+            request = body.raw_stream.request_info
+            self._client._endpoint.http_session.send  # noqa: B018  what `_get_signed` needs is there
+        except AttributeError:  # another version of the library, or another HTTP library below it
+            return None
+        if self._credentials is None or body.raw_stream.history:
+            return None
+        keys = await self._credentials.get_frozen_credentials()
+        return learn(str(request.url), request.headers, place.key, keys.access_key)
 
     async def page(self, bucket: str, prefix: str, most: int, token: str | None, what: str) -> Mapping[str, Any]:
         """One page of a listing: the answer of ListObjectsV2, its keys decoded."""
@@ -114,6 +190,7 @@ class Connection:
             region = session.get_config_variable("region") or ("auto" if self._scheme == "r2" else None)
             opening = session.create_client("s3", region_name=region, config=config)
             client = await self._stack.enter_async_context(opening)
+            self._credentials = await session.get_credentials()
         except ERRORS as error:
             raise _not_opened(error, what) from None
         server = urlsplit(client.meta.endpoint_url)

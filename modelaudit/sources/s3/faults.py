@@ -122,7 +122,7 @@ def _no_answer(error: BaseException, what: str) -> AttemptError:
     if _unconnected(error):
         message = f"{what}: the server cannot be reached; is AWS_ENDPOINT_URL or the region right?"
         return AttemptError("unreachable", message, again=True, silent=True)
-    if isinstance(error, aws.HTTPClientError | aiohttp.ClientError | OSError):
+    if isinstance(error, aws.ConnectionError | aws.HTTPClientError | aiohttp.ClientError | OSError):
         return AttemptError("unreachable", f"{what}: the connection broke", again=True)
     if isinstance(error, aws.BotoCoreError):
         return AttemptError("refused", f"{what}: the request could not be made ({type(error).__name__})")
