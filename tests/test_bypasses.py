@@ -25,7 +25,7 @@ def told(inspection: Inspection) -> str:
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.id)
 def test_hostile_sample_is_caught(sample: Sample) -> None:
-    """The worst finding reaches what the sample's class demands, or the object ends as honestly as the sample allows."""
+    """The worst finding reaches what the sample demands, or the object ends as honestly as it allows."""
     result = inspect(BytesBlob(sample.data), Limits(), uri=sample.filename)
     reached = worst(result) >= Severity(sample.expect).rank
     assert reached or result.status in sample.ends, f"{told(result)}; {sample.why}"

@@ -1,5 +1,6 @@
 """The sample library keeps its word: every technique that can be shown to work is shown to."""
 
+import gzip
 import hashlib
 import json
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.samples import hostile
+from tests.samples.quine import gzip_quine
 from tests.samples.sample import CANARY, HARM, UNPROVEN, Sample
 
 ROOT = Path(__file__).parents[1]
@@ -59,6 +61,11 @@ def test_bytes_are_the_same_every_time_and_small() -> None:
         digest = hashlib.sha256(data).digest()
         assert sample.bypass == "B085" or digest == hashlib.sha256(sample.data).digest(), sample.id
         assert seen.setdefault((sample.filename, digest), sample.id) == sample.id, "twice the same file"
+
+
+def test_quine_unpacks_to_itself() -> None:
+    """The gzip of the exhaustion family is its own content, checksum included."""
+    assert gzip.decompress(gzip_quine()) == gzip_quine()
 
 
 def test_payloads_are_harmless() -> None:

@@ -13,6 +13,7 @@ from tests.samples import assembler as asm
 from tests.samples.assembler import literal, pickle, stack_global
 from tests.samples.compressed import gz, zstd_streamed
 from tests.samples.numpyfiles import header, npy
+from tests.samples.quine import gzip_quine
 from tests.samples.sample import UNPROVEN, Sample
 from tests.samples.zipwriter import Entry, Lies, archive, deflate
 
@@ -197,6 +198,7 @@ TABLE: tuple[tuple[str, str, Callable[[], bytes], frozenset[str], str], ...] = (
         frozenset(),
         "A hostile pickle, then a second member of a gibibyte of zeros.",
     ),
+    ("gzip-quine", "x.gz", gzip_quine, HONEST, "A gzip that unpacks to itself."),
     ("zip-1-gib", "x.pt", lambda: bomb(1024 * MIB), HONEST, "A member of a gibibyte of zeros."),
     ("zip-overlapping", "x.zip", lambda: overlapping(250, 64 * MIB), HONEST, "Sixteen gibibytes over one kernel."),
     ("zip-nested", "x.zip", lambda: zip_of_zips(4, 16), HONEST, "Sixteen zips in each, four deep."),

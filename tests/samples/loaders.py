@@ -36,7 +36,7 @@ def twice(data: bytes) -> None:
 
 def from_file(data: bytes) -> None:
     """From a buffered file, which the C unpickler reads ahead of."""
-    with io.BufferedReader(io.BytesIO(data)) as stream:  # type: ignore[arg-type]
+    with io.BufferedReader(io.BytesIO(data)) as stream:
         pickle.load(stream)
 
 

@@ -71,7 +71,7 @@ def values() -> dict[str, object]:
         "decimal": [decimal.Decimal("1.50"), fractions.Fraction(1, 3), 2 + 3j],
         "paths": [pathlib.PurePosixPath("/models/a.pt"), pathlib.PureWindowsPath("C:/models"), pathlib.PosixPath("x")],
         "patterns": [re.compile("a+b*"), re.compile(r"\w+", re.IGNORECASE | re.ASCII), re.compile(rb"\x00")],
-        "enums": [re.IGNORECASE, inspect.Parameter.POSITIONAL_ONLY.__class__(1)],
+        "enums": [re.IGNORECASE, inspect.Parameter.POSITIONAL_ONLY],
         "uuid": uuid.UUID(int=5),
         "addresses": [ipaddress.ip_address("10.0.0.1"), ipaddress.ip_network("10.0.0.0/8")],
         "array": [array.array("d", [1.0, 2.0]), array.array("b", [1])],
@@ -133,7 +133,7 @@ def _optimized() -> bytes:
 
 def _pure() -> bytes:
     stream = io.BytesIO()
-    pickle._Pickler(stream, 4).dump({"a": list(range(2000)), "b": "x" * 70_000})  # type: ignore[attr-defined]
+    pickle._Pickler(stream, 4).dump({"a": list(range(2000)), "b": "x" * 70_000})
     return stream.getvalue()
 
 

@@ -48,7 +48,7 @@ def named(data: bytes) -> str:
     strings: list[str] = []
     for opcode, argument, _ in pickletools.genops(data):
         if opcode.name in ("GLOBAL", "STACK_GLOBAL"):
-            module, name = argument.split(" ") if opcode.name == "GLOBAL" else strings[-2:]
+            module, name = str(argument).split(" ") if opcode.name == "GLOBAL" else strings[-2:]
             found = importlib.import_module(module)
             for part in name.split("."):
                 found = getattr(found, part)

@@ -28,7 +28,7 @@ SLIPS = (
     "\\\\server\\share\\evil.txt",
     "archive/..\\../evil.txt",
     "..",
-    "archive/\0/../../evil.txt",
+    "archive/\0/../../../evil.txt",
 )
 
 
