@@ -30,7 +30,6 @@ from modelaudit.scanners.zip.members import (
 Item = Hit | Child | Asset | Note
 
 _EXTRA_BYTES = 100  # room for the local header's extra fields, which may be longer than the directory's
-_DESCRIPTOR_BYTES = 24
 
 
 def scan(blob: Blob, limits: Limits, /) -> Iterator[Item]:
@@ -51,6 +50,7 @@ class _Scan:
         self._archive = archive
         self._blob = archive.blob
         self._limits = limits
+        self._small = archive.blob.size <= limits.small_archive_bytes
         self._directory = Directory(archive, limits)
         self._torch: torch_zip.TorchZip | None = None
         self._tensors: dict[bytes, int] = {}
@@ -62,11 +62,9 @@ class _Scan:
     def items(self) -> Iterator[Item]:
         """The directory, then the members, then what is left over."""
         yield from self._directory.items()
-        small = self._blob.size <= self._limits.small_archive_bytes
         self._torch = torch_zip.read(self._archive, self._limits)
-        if self._torch is not None and not small:
-            self._tensors = self._torch.tensors
-        if not small:
+        if not self._small:
+            self._tensors = {} if self._torch is None else self._torch.tensors
             self._fetch()
         for member in self._directory.members():
             end = self._tensors.get(member.entry.name)
@@ -76,7 +74,8 @@ class _Scan:
                 self._spans.add(member.places[0], end)
                 yield Asset(names.text(member.entry.name), "tensor", member.entry.size)
         yield from self._lost_headers()
-        yield from leftover.leftovers(self._archive, self._spans)
+        if not self._directory.cut:
+            yield from leftover.leftovers(self._archive, self._spans)
 
     def _fetch(self) -> None:
         """Ask at once for the head of every member that will be looked at, wherever its data start."""
@@ -89,8 +88,8 @@ class _Scan:
         for entry, place in self._looked_at():
             start = place + entries.local_bytes(self._blob, place)
             wanted.add(place, start - place + fetch_bytes(entry))
-            if entry.flags & entries.DESCRIPTOR:
-                wanted.add(start + entry.packed, _DESCRIPTOR_BYTES)
+            if entry.flags & entries.DESCRIPTOR and not self._trailer(place, start + entry.packed):
+                wanted.add(start + entry.packed, max(entries.DESCRIPTOR_BYTES))
         self._blob.require(wanted.merged())
 
     def _looked_at(self) -> Iterator[tuple[Entry, int]]:
@@ -116,9 +115,11 @@ class _Scan:
         name = names.text(entry.name)
         fields = differences(entry, header)
         end = header.data + entry.packed
-        end += entries.descriptor_bytes(self._blob, entry, end)
-        if entry.flags & entries.DESCRIPTOR and bytes(self._blob.view(end, 4)) == b"PK\7\10":
-            fields.append("data descriptor")
+        if entry.flags & entries.DESCRIPTOR:
+            trailer = self._trailer(header.position, end) or entries.descriptor_bytes(self._blob, entry, end)
+            if not trailer and bytes(self._blob.view(end, 4)) == b"PK\7\10":
+                fields.append("data descriptor")
+            end += trailer
         self._spans.add(header.position, min(end, self._blob.size))
         if fields:
             other = names.text(header.name)
@@ -135,6 +136,14 @@ class _Scan:
         if "method" in fields or "packed size" in fields:
             yield from contents(self._blob, f"{name} (local header)", header, header.data, header.packed)
         yield from hidden_fields(name, header.extra, header.data)
+
+    def _trailer(self, position: int, end: int) -> int:
+        """Length of the data descriptor after data that end at `end`, where it need not be read to be known.
+
+        In a large archive it is what lies between the data and the next member, if that is as long as one.
+        """
+        following = None if self._small else self._directory.starts.after(position)
+        return following - end if following is not None and following - end in entries.DESCRIPTOR_BYTES else 0
 
     def _content_hits(self, entry: Entry, header: Local, name: str) -> Iterator[Item]:
         encrypted = entry.flags & entries.ENCRYPTED

@@ -5,10 +5,11 @@ from collections.abc import Iterator
 
 from modelaudit.blob import read
 from modelaudit.limits import Limits
-from modelaudit.model import Child, Evidence, Hit, Note
+from modelaudit.model import Child, Evidence, Hit, Note, Severity
 from modelaudit.parsers.zip import entries, names
 from modelaudit.parsers.zip.archive import Archive, Member
 from modelaudit.parsers.zip.entries import Entry
+from modelaudit.parsers.zip.layout import Starts
 from modelaudit.scanners.zip.members import TEXT
 
 Item = Hit | Child | Note
@@ -21,23 +22,33 @@ _PLAIN_FLAGS = 0x0006 | entries.DESCRIPTOR | entries.UTF8
 
 
 class Directory:
-    """The first pass over an archive's members; it counts them, and stops at `Limits.members`."""
+    """The first pass over an archive's members; it counts them, and stops at `Limits.members`.
+
+    `starts` is where members and directories begin. `cut` says that there were more members: what they cover
+    is not known then.
+    """
 
     def __init__(self, archive: Archive, limits: Limits) -> None:
         self._archive = archive
         self._most = limits.members
         self._names: set[int] = set()
         self._folded: set[int] = set()
+        self.starts = Starts()
         self.count = 0
+        self.cut = False
 
     def items(self) -> Iterator[Item]:
         """Hits, and a child for each comment. Raises `Missing` for the whole directory at once."""
         for member in self._archive.members():
             if self.count >= self._most:
                 yield Note("members", f"the archive has more than {self._most} members")
+                self.cut = True
                 break
             self.count += 1
+            self.starts.add(member.places[0])
             yield from self._entry(member.entry)
+        for one in self._archive.reads:
+            self.starts.add(one.start)
         yield from self._disagreements()
 
     def members(self) -> Iterator[Member]:
@@ -66,7 +77,8 @@ class Directory:
 
     def _duplicates(self, entry: Entry) -> Iterator[Hit]:
         name = entry.name
-        exact, folded = hash(name), hash(name.lower())
+        exact, lower = hash(name), name.lower()
+        folded = exact if lower == name else hash(lower)  # one object for both, mostly
         if not name.endswith(b"/"):
             if exact in self._names:
                 yield Hit("zip-duplicate-name", entry.position, {"name": names.text(name)})
@@ -88,6 +100,7 @@ class Directory:
                 actual = max((one.count for one in reads), default=0)
                 yield Hit("zip-entry-count", end.position, {"declared": claim.count, "count": actual})
         if self._archive.cut:
+            self.cut = True
             yield Note("header_bytes", "the zip's directory is larger than any real one and was not read to its end")
 
 
@@ -99,7 +112,8 @@ def of_name(name: str, position: int) -> Iterator[Hit]:
     elif names.climbs(name):
         yield Hit("zip-parent-name", position, evidence)
     elif names.is_drive(name) or names.is_absolute(name):
-        yield Hit("zip-absolute-name", position, evidence)
+        array = name.endswith(".npy") and "\\" not in name  # arrays are called by paths, and are not unpacked to disk
+        yield Hit("zip-absolute-name", position, evidence, Severity.INFO if array else None)
     elif "\\" in name:
         yield Hit("zip-backslash-name", position, evidence)
     if names.has_control(name):

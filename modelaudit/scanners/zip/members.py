@@ -6,13 +6,13 @@ from collections.abc import Iterator
 
 from msgspec.structs import replace
 
-from modelaudit.blob import Blob, read
+from modelaudit.blob import Blob, SliceBlob, read
 from modelaudit.errors import LimitExceeded, ParseError
 from modelaudit.limits import Limits
 from modelaudit.model import Child, Hit, Note
 from modelaudit.parsers.zip import entries
 from modelaudit.parsers.zip.entries import Entry, Local
-from modelaudit.unpack import Budget, open_child
+from modelaudit.unpack import Budget, open_child, unpacks
 
 Item = Hit | Child | Note
 
@@ -114,7 +114,7 @@ def _is_plain(blob: Blob, entry: Entry | Local, data: int, packed: int) -> bool:
         return packed == entry.size  # encryption adds a header of twelve bytes
     if entry.method not in _CODECS:
         return False
-    return _unpacked(blob, Child("", data, packed, _CODECS[entry.method]), 1) is not None
+    return unpacks(SliceBlob(blob, data, packed), _CODECS[entry.method], Limits())
 
 
 def _unpacked(blob: Blob, child: Child, least: int) -> memoryview | None:

@@ -1,0 +1,28 @@
+"""gzip streams."""
+
+import gzip
+
+from tests.scanners.streams import ATTACK, ORDINARY, check, look
+
+
+def test_what_is_inside_is_scanned() -> None:
+    """An attack inside is found, an ordinary pickle inside is silent."""
+    check("gzip", gzip.compress(ATTACK), gzip.compress(ORDINARY))
+
+
+def test_what_follows_is_scanned_too() -> None:
+    """An attack behind the stream is found; the stream itself stays what it is."""
+    found = look(gzip.compress(ORDINARY) + ATTACK)
+    assert {finding.location.rpartition(" (")[0] for finding in found.findings} == {"place:trailing bytes"}
+    assert found.formats == ("gzip",)
+
+
+def test_the_name_in_the_header_is_the_members_name() -> None:
+    """Findings say which file was packed."""
+    named = b"\x1f\x8b\x08\x08" + bytes(6) + b"inner.pkl\0" + gzip.compress(ATTACK)[10:]
+    assert {finding.location.rpartition(" (")[0] for finding in look(named).findings} == {"place:inner.pkl"}
+
+
+def test_a_gzip_in_a_gzip_is_opened() -> None:
+    """Layers of compression hide nothing."""
+    assert look(gzip.compress(gzip.compress(gzip.compress(ATTACK)))).findings

@@ -1,0 +1,17 @@
+"""zstd streams."""
+
+import zstandard
+
+from tests.scanners.streams import ATTACK, ORDINARY, check, look
+
+
+def test_what_is_inside_is_scanned() -> None:
+    """An attack inside is found, an ordinary pickle inside is silent."""
+    check("zstd", zstandard.compress(ATTACK), zstandard.compress(ORDINARY))
+
+
+def test_what_follows_is_scanned_too() -> None:
+    """An attack behind the stream is found; the stream itself stays what it is."""
+    found = look(zstandard.compress(ORDINARY) + ATTACK)
+    assert {finding.location.rpartition(" (")[0] for finding in found.findings} == {"place:trailing bytes"}
+    assert found.formats == ("zstd",)

@@ -1,0 +1,190 @@
+"""Decompression: right, lazy, bounded, and not stopped by a lie."""
+
+import bz2
+import gzip
+import lzma
+import os
+import zlib
+from collections.abc import Callable
+
+import lz4.frame
+import pytest
+import zstandard
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from modelaudit.blob import BytesBlob, RootBlob
+from modelaudit.errors import LimitExceeded, Missing, ParseError
+from modelaudit.limits import MIB, Limits
+from modelaudit.model import Child
+from modelaudit.unpack import Budget, UnpackedBlob, gzip_header, open_child, unpacks
+
+
+def raw_deflate(data: bytes) -> bytes:
+    packer = zlib.compressobj(wbits=-15)
+    return packer.compress(data) + packer.flush()
+
+
+PACK: dict[str, Callable[[bytes], bytes]] = {
+    "deflate": raw_deflate,
+    "zlib": zlib.compress,
+    "gzip": gzip.compress,
+    "bz2": bz2.compress,
+    "lzma": lambda data: lzma.compress(data, format=lzma.FORMAT_ALONE),
+    "xz": lzma.compress,
+    "zstd": zstandard.compress,
+    "lz4": lz4.frame.compress,
+}
+SEVERAL = ("gzip", "bz2", "xz", "zstd", "lz4")
+LIMITS = Limits()
+
+
+def unpacked(packed: bytes, codec: str, limits: Limits = LIMITS, size: int | None = None) -> UnpackedBlob:
+    blob = open_child(BytesBlob(packed), Child("x", length=len(packed), codec=codec, size=size), Budget(limits), limits)
+    assert isinstance(blob, UnpackedBlob)
+    return blob
+
+
+def whole(blob: UnpackedBlob) -> bytes:
+    return bytes(blob.view(0, blob.size))
+
+
+@pytest.mark.parametrize("codec", PACK)
+@settings(max_examples=25, deadline=None)
+@given(data=st.binary(max_size=5000), repeat=st.sampled_from([1, 500]))
+def test_every_codec_gives_back_what_was_packed(codec: str, data: bytes, repeat: int) -> None:
+    """Round trip against the libraries that write the streams."""
+    blob = unpacked(PACK[codec](data * repeat), codec)
+    assert whole(blob) == data * repeat
+    assert blob.broken is None
+
+
+@pytest.mark.parametrize("codec", SEVERAL)
+def test_streams_in_a_row_are_one(codec: str) -> None:
+    """Readers go on with the next frame, and so does a scan."""
+    packed = PACK[codec](b"first ") + PACK[codec](b"second")
+    blob = unpacked(packed, codec)
+    assert whole(blob) == b"first second"
+    assert blob.packed_end == len(packed)
+
+
+@pytest.mark.parametrize("codec", PACK)
+def test_what_follows_the_stream_is_known(codec: str) -> None:
+    """Bytes behind the last frame are not part of it; where they begin is said."""
+    packed = PACK[codec](b"data" * 100)
+    blob = unpacked(packed + b"\x80\x04K\x01.", codec)
+    assert whole(blob) == b"data" * 100
+    assert blob.packed_end == len(packed)
+
+
+@pytest.mark.parametrize("codec", PACK)
+def test_a_stream_cut_anywhere_keeps_its_beginning(codec: str) -> None:
+    """Whatever is missing at the end, what could be unpacked is there and nothing is raised."""
+    data = os.urandom(600) + b"text " * 200
+    packed = PACK[codec](data)
+    for cut in range(0, len(packed) - 9, 7):
+        blob = unpacked(packed[:cut], codec)
+        assert data.startswith(whole(blob))
+        assert blob.broken is not None
+
+
+@pytest.mark.parametrize("codec", PACK)
+@settings(max_examples=60, deadline=None)
+@given(place=st.integers(0, 10_000), value=st.integers(1, 255))
+def test_a_flipped_byte_raises_nothing_unexpected(codec: str, place: int, value: int) -> None:
+    """Damage ends the stream early or changes it; only a limit may be raised."""
+    packed = bytearray(PACK[codec](b"some text and more " * 50))
+    packed[place % len(packed)] ^= value
+    try:
+        whole(unpacked(bytes(packed), codec))
+    except LimitExceeded as limit:
+        assert limit.limit in ("unpacked_bytes", "unpack_ratio")
+
+
+@pytest.mark.parametrize(("codec", "tail"), [("gzip", 8), ("zlib", 4)])
+def test_a_wrong_checksum_hides_nothing(codec: str, tail: int) -> None:
+    """A loader acts on the data before it sees the checksum, and so does the scan."""
+    packed = PACK[codec](b"payload")
+    blob = unpacked(packed[:-tail] + bytes(tail), codec)
+    assert whole(blob) == b"payload"
+
+
+@pytest.mark.parametrize("codec", PACK)
+def test_reading_the_head_does_not_unpack_the_rest(codec: str) -> None:
+    """A few bytes cost one step, not the whole of it."""
+    blob = unpacked(PACK[codec](os.urandom(20 * MIB)), codec, size=20 * MIB)
+    assert len(blob.view(0, 10)) == 10
+    assert len(blob._out) < 2 * MIB
+    assert blob.size == 20 * MIB
+
+
+@pytest.mark.parametrize("codec", PACK)
+def test_a_bomb_stops_at_the_budget(codec: str) -> None:
+    """No more is unpacked than the budget allows, give or take a step."""
+    limits = Limits(unpacked_bytes=8 * MIB)
+    blob = unpacked(PACK[codec](bytes(64 * MIB)), codec, limits)
+    with pytest.raises(LimitExceeded, match="unpacked_bytes"):
+        blob.view(0, 64 * MIB)
+    assert len(blob._out) <= 8 * MIB
+
+
+def test_a_high_ratio_is_a_limit_of_its_own() -> None:
+    """Beyond the floor, more than `unpack_ratio` to one is refused."""
+    limits = Limits(unpack_ratio_floor_bytes=MIB)
+    with pytest.raises(LimitExceeded, match="unpack_ratio"):
+        unpacked(raw_deflate(bytes(16 * MIB)), "deflate", limits).view(0, 16 * MIB)
+    assert len(unpacked(raw_deflate(os.urandom(4 * MIB)), "deflate", limits).view(0, 4 * MIB)) == 4 * MIB
+
+
+def test_the_budget_holds_over_all_children() -> None:
+    """Two children that fit one by one do not fit together."""
+    limits = Limits(unpacked_bytes=3 * MIB)
+    budget = Budget(limits)
+    packed = zlib.compress(os.urandom(2 * MIB))
+    for last in (False, True):
+        blob = open_child(BytesBlob(packed), Child("x", length=len(packed), codec="zlib"), budget, limits)
+        if last:
+            with pytest.raises(LimitExceeded):
+                blob.view(0, 2 * MIB)
+        else:
+            blob.view(0, 2 * MIB)
+
+
+def test_a_small_declared_size_is_not_believed() -> None:
+    """What is really there counts, whatever the container says."""
+    assert unpacked(raw_deflate(b"x" * 1000), "deflate", size=10).size == 1000
+
+
+def test_missing_packed_bytes_are_asked_for_in_moderate_pieces() -> None:
+    """A remote stream is fetched as it is read."""
+    blob = RootBlob(bytes(10 * MIB), 10 * MIB, [(0, 65536)])
+    child = Child("x", length=10 * MIB, codec="zlib")
+    data = zlib.compress(os.urandom(8 * MIB), 0)
+    blob = RootBlob(data, len(data), [(0, 65536)])
+    inner = UnpackedBlob(blob, child, Budget(LIMITS), LIMITS)
+    assert len(inner.view(0, 1000)) == 1000
+    with pytest.raises(Missing) as missing:
+        inner.view(0, 200_000)
+    assert missing.value.ranges == ((65536, 16384),)
+
+
+def test_the_gzip_header_gives_the_name() -> None:
+    """FEXTRA, FNAME and FHCRC are skipped exactly (RFC 1952)."""
+    header = b"\x1f\x8b\x08" + bytes([4 | 8 | 2]) + bytes(6) + b"\x03\x00abc" + b"model.pkl\0" + b"\0\0"
+    assert gzip_header(header + b"rest") == (len(header), "model.pkl")
+    with pytest.raises(ValueError, match="not a gzip header"):
+        gzip_header(b"\x1f\x8b\x08")
+
+
+@pytest.mark.parametrize("codec", ["zlib", "lzma"])
+def test_chance_does_not_prove_a_stream(codec: str) -> None:
+    """Random bytes behind a right header are not taken for a stream; a real beginning is."""
+    head = {"zlib": b"\x78\x9c", "lzma": b"]\0\0\x80\0" + b"\xff" * 8}[codec]
+    assert not any(unpacks(BytesBlob(head + os.urandom(500)), codec, LIMITS) for _ in range(50))
+    assert unpacks(BytesBlob(PACK[codec](b"x" * 5000)[:-3]), codec, LIMITS)
+
+
+def test_an_unknown_codec_is_an_error_of_the_file() -> None:
+    """A child that nobody can unpack is said to be so."""
+    with pytest.raises(ParseError, match="no decoder"):
+        open_child(BytesBlob(b"x"), Child("x", length=1, codec="rot13"), Budget(LIMITS), LIMITS)
