@@ -2,15 +2,16 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 from benchmarks.corpus import files, prepare
-from benchmarks.measure import MIB, Report, Usage, arguments, in_turn, median, memory, ours, records, run, warm
+from benchmarks.measure import MIB, Command, Report, Usage, arguments, in_turn, median, memory, ours, records, run, warm
 from benchmarks.peers import ALL, PICKLESCAN, Peer
+from benchmarks.places import WORK
 
 _FASTER = 10.0
 _BULK = ("one-array", "many-arrays")  # hardly an opcode in them: picklescan takes 0.2 s too, most of it start-up
 _MEMORY = 3.0  # private memory of a worker, in sizes of the file
-_MEMORY_FLOOR = 64 * MIB  # an interpreter with the scanners loaded; matters only for the small files of --quick
 
 
 def _compare(report: Report, path: Path, peers: list[Peer], runs: int) -> float:
@@ -28,16 +29,23 @@ def _compare(report: Report, path: Path, peers: list[Peer], runs: int) -> float:
         f"worker at most {peak.worker / MIB:.0f} MiB resident, {peak.worker_private / MIB:.0f} MiB of it private;"
         f" parent {peak.root / MIB:.0f} MiB"
     )
-    (found,) = records(mine.output)
+    found = _one_record(mine)
     wrong = [finding["rule"] for finding in found["findings"] if finding["severity"] in ("critical", "warning")]
     report.true("scanned, nothing found", found["status"] == "scanned" and not wrong, f"{found['status']} {wrong[:3]}")
     report.true("every byte looked at", found["bytes_read"] == size, f"{found['bytes_read']} of {size}")
-    times = max(peak.worker_private, _MEMORY_FLOOR) / size
-    report.verdict("worker's private memory", times, max(_MEMORY, _MEMORY_FLOOR / size), least=False, unit="×file")
+    report.verdict("worker's private memory", peak.worker_private / size, _MEMORY, least=False, unit="×file")
     ratio = middle[PICKLESCAN.name].wall_seconds / middle["modelaudit"].wall_seconds
     least = 1.0 if path.name.startswith(_BULK) else _FASTER
     report.verdict("faster than picklescan", ratio, least, least=True, unit="×")
     return ratio
+
+
+def _one_record(mine: Command) -> dict[str, Any]:
+    found = records(mine.output)
+    if len(found) != 1:
+        said = (WORK / "errors.out").read_text(errors="replace")[-2000:]
+        raise SystemExit(f"{' '.join(mine.words)}: {len(found)} records instead of one\n{said}")
+    return found[0]
 
 
 def _spread(taken: list[Usage]) -> str:
@@ -51,7 +59,7 @@ def _read_to_the_end(report: Report, folder: Path) -> None:
     for path in sorted(folder.glob(".*.attack-last.pkl")):
         mine = ours("scan", str(path), "--format", "ndjson")
         report.usage(path.name, "modelaudit", run(mine))
-        (found,) = records(mine.output)
+        found = _one_record(mine)
         worst = [finding for finding in found["findings"] if finding["severity"] == "critical"]
         report.true(f"{path.name}: found", bool(worst), ", ".join(f"{w['rule']} at {w['offset']}" for w in worst[:2]))
 

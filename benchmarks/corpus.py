@@ -50,11 +50,16 @@ CALLS: tuple[Callable[..., Any], ...] = (
 def prepare(name: str) -> Path:
     """The folder of the set `name`, made now if it is not there."""
     folder = CORPUS / name
-    if not (folder / f".recipe-{_RECIPE}").exists():
+    if not _marker(folder).exists():
         print(f"making the corpus {name} in {folder} …", flush=True)
         root = Path(__file__).resolve().parent.parent
         subprocess.run([sys.executable, "-m", "benchmarks.corpus", name], check=True, cwd=root)
     return folder
+
+
+def _marker(folder: Path) -> Path:
+    """Beside the folder, not in it: what is in it is scanned. It says that the set is whole, and which recipe's."""
+    return folder.with_name(f".{folder.name}.recipe-{_RECIPE}")
 
 
 def files(folder: Path) -> list[Path]:
@@ -124,7 +129,7 @@ def _arrays(folder: Path, total: int) -> None:
     for protocol in (2, 4):
         (folder / f"many-arrays.p{protocol}.pkl").write_bytes(pickle.dumps(many, protocol=protocol))
     words = _vocabulary(random.Random(5), _EMBEDDED * total // _ARRAY_BYTES)
-    table = {word: rng.random(80, dtype=np.float32) for word in words}
+    table = {word: rng.random(90, dtype=np.float32) for word in words}
     (folder / "embeddings.p4.pkl").write_bytes(pickle.dumps(table, protocol=4))
     with (folder / "one-array.p4.pkl").open("wb") as file:
         pickle.dump(rng.random(total // 8), file, protocol=4)
@@ -236,9 +241,9 @@ def main() -> int:
     shutil.rmtree(making, ignore_errors=True)
     making.mkdir(parents=True)
     recipes[sys.argv[1]](making)
-    (making / f".recipe-{_RECIPE}").touch()
     shutil.rmtree(folder, ignore_errors=True)
     making.rename(folder)
+    _marker(folder).touch()
     return 0
 
 
