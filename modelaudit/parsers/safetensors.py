@@ -92,6 +92,8 @@ def _header(length: int, top: _Pairs, text: bytes, body: bytes) -> Header:
     flaw = None
     tensors = []
     for name, entry in top:
+        if isinstance(entry, _Pairs) and name != "__metadata__":
+            duplicates += [f"{name}.{key}" for key in _duplicates(entry)]
         if name != "__metadata__":
             tensors.append(_tensor(name, entry))
         elif isinstance(entry, _Pairs):

@@ -46,11 +46,11 @@ _PICKLE = re.compile(r"^(?:\\x80[\\\x00-\x05]|gASV|gAN|gAJ|KGRw|\(dp|cos\n|cposi
 def fits(blob: Blob, limits: Limits, /) -> bool:
     """Whether a plausible header length is followed by the start of a JSON object."""
     head = bytes(blob.view(0, PREFIX_BYTES + 16))
-    if len(head) <= PREFIX_BYTES:
-        return False
-    start = head[PREFIX_BYTES:].lstrip(b" \t\r\n")
-    length = int.from_bytes(head[:PREFIX_BYTES], "little")
-    return start[:1] == b"{" and length >= 2 and (start[1:].lstrip(b" \t\r\n")[:1] in (b'"', b"}", b"") or length < 16)
+    prefix, start = head[:PREFIX_BYTES], head[PREFIX_BYTES:].lstrip(b" \t\r\n")
+    length = int.from_bytes(prefix, "little")
+    if start[:1] != b"{" or length < 2 or all(0x20 <= byte < 0x7F for byte in prefix):
+        return False  # eight printable bytes are text: as a length they are larger than any file
+    return length < 16 or start[1:].lstrip(b" \t\r\n")[:1] in (b'"', b"}", b"")
 
 
 def scan(blob: Blob, limits: Limits, /) -> Iterator[Hit | Child | Asset | Note]:
