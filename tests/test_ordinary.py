@@ -8,7 +8,7 @@ from modelaudit.blob import BytesBlob
 from modelaudit.engine import inspect
 from modelaudit.limits import Limits
 from modelaudit.model import Severity
-from tests.samples import demo, ordinary
+from tests.samples import demo, ordinary, ordinary_random
 from tests.samples.__main__ import main
 from tests.samples.sample import Sample
 
@@ -30,6 +30,18 @@ def test_ordinary_sample_is_silent(sample: Sample) -> None:
         status, _, reason = sample.status.partition(":")
         assert result.status == status, result.message
         assert not reason or result.reason == reason
+
+
+@pytest.mark.parametrize("kind", ordinary_random.KINDS)
+def test_random_files_are_silent(kind: str) -> None:
+    """Among thousands of files of a kind, none looks like an attack by accident, and sound ones are read to the end."""
+    alarms = []
+    for data in ordinary_random.files(kind):
+        result = inspect(BytesBlob(data), Limits(), uri="file")
+        rules = [f.rule for f in result.findings if f.severity.rank >= Severity.WARNING.rank]
+        if rules or (kind in ordinary_random.WHOLE and result.status == "partial"):
+            alarms.append((rules, result.message, data[:60]))
+    assert alarms == []
 
 
 def test_ids_are_unique() -> None:

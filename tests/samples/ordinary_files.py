@@ -127,6 +127,7 @@ ZIPS: tuple[tuple[str, Callable[[], bytes], str], ...] = (
         "Extended timestamps.",
     ),
     ("dots-in-names", lambda: archive([Entry("v1..2/a...b.txt", b"x"), Entry("..hidden", b"x")]), "Dots in names."),
+    ("newlines", lambda: archive([Entry("a.txt", b"hello\n"), Entry("b.txt", b"x\n")]), "Texts with newlines."),
     ("1000-members", lambda: archive([Entry(f"part-{i}.txt", b"x") for i in range(1000)]), "A thousand members."),
 )
 
