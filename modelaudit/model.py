@@ -150,25 +150,47 @@ class FileReport(msgspec.Struct, frozen=True, tag="file", tag_field="type"):
     assets_cut: int
     duration_ms: float
 
+    @property
+    def incomplete(self) -> bool:
+        """Whether something should have looked at the object and did not, or not wholly."""
+        if self.status == "skipped":
+            return self.reason not in NOTHING_TO_SCAN
+        return self.status != "scanned"
 
-class RunRecord(msgspec.Struct, frozen=True, tag="run", tag_field="type"):
-    """The first record of a run: what is being scanned, by which version. `started` is Unix time in seconds."""
 
-    schema: str
+# An object that is skipped for one of these reasons leaves nothing unscanned: it holds no model, or the object that
+# it leads to has a record of its own, or nothing was meant to be read.
+NOTHING_TO_SCAN = frozenset(("unsupported", "empty", "special_file", "symlink_broken", "symlink_folder", "dry_run"))
+
+# How a run ended: through to the end; --max-total-size was spent; Ctrl-C; SIGTERM; the reader of the output went
+# away; something that is no object failed (the workers, the output, a fault of ours).
+Ended = Literal["complete", "budget", "interrupted", "terminated", "closed", "failed"]
+
+
+class RunRecord(msgspec.Struct, frozen=True, kw_only=True, tag="run", tag_field="type"):
+    """The first record of a run: what is being scanned, by which version. `started` is Unix time in seconds.
+
+    `schema` names the shape of all records; its number changes when a field goes away or changes its meaning,
+    and stays when one is added. `settings` are those that shape the result. `paths_cut` counts paths left out.
+    """
+
+    schema: str = "modelaudit/1"
     version: str
     run_id: str
     started: float
     paths: tuple[str, ...]
+    paths_cut: int = 0
+    settings: Evidence = {}
 
 
-Ended = Literal["complete", "budget", "interrupted", "terminated", "closed"]
+class Summary(msgspec.Struct, frozen=True, kw_only=True, tag="summary", tag_field="type"):
+    """The last record of a run. Its numbers add up over the `file` records.
 
-
-class Summary(msgspec.Struct, frozen=True, tag="summary", tag_field="type"):
-    """The last record of a run. `objects` is the sum of `by_status`; severities count findings.
-
-    `reasons` counts why objects were not scanned whole. `bytes_listed` adds up the sizes that the listing
-    told; `bytes_read` what was really read.
+    `objects` counts them, `by_status` splits `objects`, `reasons` splits those that are not `scanned`, and
+    `files_scanned` are the scanned and the partial ones. `incomplete` counts the objects that should have been
+    looked at and were not, or not wholly: without findings they make the exit code 2. `by_severity` splits
+    `findings`; `findings_cut` were found and not kept. `formats` and `scanners` count objects. `bytes_listed` adds
+    up the sizes that are known, `bytes_read` what was read.
     """
 
     run_id: str
@@ -176,10 +198,17 @@ class Summary(msgspec.Struct, frozen=True, tag="summary", tag_field="type"):
     exit_code: int
     duration_seconds: float
     objects: int
-    by_status: dict[str, int]
+    files_scanned: int
+    incomplete: int
+    by_status: dict[Status, int]
     reasons: dict[str, int]
-    by_severity: dict[str, int]
+    findings: int
+    findings_cut: int
+    by_severity: dict[Severity, int]
     worst: Severity | None
+    assets: int
+    assets_cut: int
+    formats: dict[str, int]
+    scanners: dict[str, int]
     bytes_listed: int
     bytes_read: int
-    scanners: tuple[str, ...]

@@ -1,36 +1,45 @@
 """Flags, environment and a TOML file become one frozen value. The only module that reads the environment.
 
-Precedence, strongest first: flags, `MODELAUDIT_*` variables, the file (`--config`, else `modelaudit.toml` or
-`[tool.modelaudit]` of `pyproject.toml` in the working directory), the defaults.
+Precedence, strongest first: flags; `MODELAUDIT_*` variables; the file (`--config`, else `modelaudit.toml`, else
+`[tool.modelaudit]` of `pyproject.toml`, in the working directory); the defaults. A list from a stronger place
+replaces that of a weaker one.
+
+A file that was not named and lies inside what is being scanned is not used: whoever wrote the models could have
+written it, to have their own findings suppressed. `Settings.notices` says so.
 """
 
+import difflib
 import os
 import re
-import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NoReturn, cast, get_args
 
 import msgspec
 
 from modelaudit.errors import UsageError
-from modelaudit.limits import Limits
-from modelaudit.model import Severity
+from modelaudit.limits import KIB, MIB, Limits
+from modelaudit.model import Evidence, Severity
 
 Format = Literal["text", "json", "ndjson"]
 
-_UNITS = {"": 1, "b": 1}
-for _power, _letter in enumerate("kmgt", 1):
-    _UNITS[_letter] = _UNITS[f"{_letter}b"] = 1000**_power
-    _UNITS[f"{_letter}ib"] = 1024**_power
-_SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*", re.IGNORECASE)
+_CONFIG_BYTES = 1 * MIB  # a settings file; a larger one is something else
+_TARGETS = 100_000  # places from --targets; they are held in memory, unlike the objects in them
+_LINE_BYTES_LEAST = 64 * KIB  # a record without findings fits, whatever the object is called
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgtp]i?b|b|)", re.IGNORECASE)
+_POWERS = {letter: power for power, letter in enumerate("kmgtp", 1)}
+_TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that the user decides about one run."""
+    """Everything that the user decides about one run.
+
+    `format` None means text on a terminal and ndjson elsewhere; `output` None means standard output. `config`
+    is the file that was used. `notices` are sentences for the user.
+    """
 
     paths: tuple[str, ...] = ()
-    format: Format | None = None  # None: text on a terminal, ndjson elsewhere
+    format: Format | None = None
     output: str | None = None
     limits: Limits = Limits()
     workers: int = 1
@@ -39,128 +48,351 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     blacklist: tuple[str, ...] = ()
     fail_on: Severity = Severity.WARNING
     suppress: tuple[str, ...] = ()
-    severity: Mapping[str, Severity] = {}
+    severity: dict[str, Severity] = {}
     dry_run: bool = False
     verbose: bool = False
     quiet: bool = False
-    colour: bool = True  # on terminals; NO_COLOR=1 turns it off
+    colour: bool = True
+    config: str | None = None
+    notices: tuple[str, ...] = ()
+
+    def worth_knowing(self) -> Evidence:
+        """What shapes the result, for the `run` record: settings that are not the defaults, and `fail_on`."""
+        known: Evidence = {"fail_on": self.fail_on.value}
+        known |= {name: list(value) for name in _LISTS if (value := getattr(self, name))}
+        known |= {f"severity.{rule}": level.value for rule, level in self.severity.items()}
+        known |= {"dry_run": True} if self.dry_run else {}
+        known |= {"config": self.config} if self.config else {}
+        defaults = Limits()
+        for name in Limits.__struct_fields__:
+            if getattr(self.limits, name) != getattr(defaults, name):
+                known[f"limits.{name}"] = getattr(self.limits, name)
+        return known
 
 
-class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
-    """What may be said in each place, before it is merged; None means not said here. Sizes may have units."""
+Said = tuple[object, str]  # what was said, and where
 
-    format: Format | None = None
-    output: str | None = None
-    timeout: float | None = None
-    max_file_size: int | str | None = None
-    max_total_size: int | str | None = None
-    concurrency: int | None = None
-    workers: int | None = None
-    include: tuple[str, ...] | None = None
-    exclude: tuple[str, ...] | None = None
-    blacklist: tuple[str, ...] | None = None
-    fail_on: Severity | None = None
-    suppress: tuple[str, ...] | None = None
-    severity: dict[str, Severity] | None = None
-    dry_run: bool | None = None
-    verbose: bool | None = None
-    quiet: bool | None = None
+
+def _refuse(said: Said, wanted: str) -> NoReturn:
+    value, where = said
+    raise UsageError(f"{where}: {value!r} is not {wanted}")
+
+
+# --- one setting each: from what was said to its value ---------------------------------------------------------
+
+
+def size_bytes(said: Said, least: int = 1) -> int:
+    """A size such as `1073741824`, `10GB` (10¹⁰ bytes) or `512MiB` (2²⁹) in bytes. Raises `UsageError`."""
+    match = None if isinstance(said[0], bool) else _SIZE.fullmatch(str(said[0]).strip())
+    if match is None:
+        _refuse(
+            said, "a size; write bytes or a number with KB, MB, GB, TB, KiB, MiB, GiB or TiB, such as 10GB or 512MiB"
+        )
+    unit = match[2].lower()
+    factor = 1 if unit in ("", "b") else (1024 if "i" in unit else 1000) ** _POWERS[unit[0]]
+    size = int(match[1]) * factor if match[1].isdecimal() else int(float(match[1]) * factor)
+    if not least <= size < 1 << 63:
+        _refuse(said, f"a size that can be used; at least {least} byte{'s' * (least > 1)}")
+    return size
+
+
+def _line_bytes(said: Said) -> int:
+    return size_bytes(said, _LINE_BYTES_LEAST)
+
+
+def _seconds(said: Said) -> float:
+    try:
+        seconds = float(said[0]) if isinstance(said[0], int | float | str) else 0.0
+    except ValueError:
+        seconds = 0.0
+    if isinstance(said[0], bool) or not 0 < seconds <= 1e6:
+        _refuse(said, "a number of seconds above 0 and up to 1000000, such as 300")
+    return seconds
+
+
+def _count(said: Said) -> int:
+    text = str(said[0]).strip()
+    if isinstance(said[0], bool) or not (text.isascii() and text.isdigit() and 1 <= int(text) <= 10_000):
+        _refuse(said, "a whole number from 1 to 10000")
+    return int(text)
+
+
+def _flag(said: Said) -> bool:
+    text = str(said[0]).strip().lower()
+    if text not in _TRUE + _FALSE:
+        _refuse(said, f"yes or no; write one of {', '.join(_TRUE + _FALSE)}")
+    return text in _TRUE
+
+
+def _text(said: Said) -> str:
+    if not isinstance(said[0], str) or not said[0]:
+        _refuse(said, "a text")
+    return said[0]
+
+
+def _list(said: Said) -> tuple[str, ...]:
+    """A list of texts; in the environment, separated by commas."""
+    value = said[0]
+    if isinstance(value, str):
+        value = [part.strip() for part in value.split(",") if part.strip()]
+    if not isinstance(value, list | tuple) or not all(isinstance(part, str) and part for part in value):
+        _refuse(said, "a list of texts")
+    return tuple(value)
+
+
+def _format(said: Said) -> Format:
+    if said[0] not in get_args(Format):
+        _refuse(said, f"a format; write one of {', '.join(get_args(Format))}")
+    return cast(Format, said[0])
+
+
+def _level(said: Said) -> Severity:
+    try:
+        return Severity(str(said[0]).strip().lower())
+    except ValueError:
+        _refuse(said, f"a severity; write one of {', '.join(Severity)}")
+
+
+def _fail_on(said: Said) -> Severity:
+    level = _level(said)
+    if level is Severity.DEBUG:
+        _refuse(said, "a severity to fail on; write one of critical, warning, info")
+    return level
+
+
+def _rules(said: Said) -> tuple[str, ...]:
+    names = _list(said)
+    _known_rules(names, said[1])
+    return names
+
+
+def _levels(said: Said) -> dict[str, Severity]:
+    """`RULE=LEVEL` texts, or a table of them."""
+    value, where = said
+    if isinstance(value, Mapping):
+        pairs = [(str(rule), level) for rule, level in value.items()]
+    else:
+        pairs = []
+        for text in _list(said):
+            rule, equals, level = text.partition("=")
+            if not equals:
+                _refuse((text, where), "RULE=LEVEL, such as pickle-unknown-call=info")
+            pairs.append((rule.strip(), level))
+    _known_rules([rule for rule, _ in pairs], where)
+    return {rule: _level((level, f"{where}: {rule}")) for rule, level in pairs}
+
+
+def _known_rules(names: Iterable[str], where: str) -> None:
+    from modelaudit import catalogue
+
+    known = catalogue.load().rules
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 3)
+            raise UsageError(
+                f"{where}: there is no rule {name!r}"
+                + (f"; did you mean {' or '.join(near)}?" if near else "; see: modelaudit rules")
+            )
+
+
+_LISTS = ("include", "exclude", "blacklist", "suppress")
+_LIMITS: dict[str, tuple[str, Callable[[Said], object]]] = {
+    "timeout": ("timeout_seconds", _seconds),
+    "max_file_size": ("max_file_bytes", size_bytes),
+    "max_total_size": ("max_total_bytes", size_bytes),
+    "max_line_bytes": ("line_bytes", _line_bytes),
+    "concurrency": ("concurrency", _count),
+}
+_PLAIN: dict[str, Callable[[Said], object]] = {
+    "format": _format,
+    "output": _text,
+    "workers": _count,
+    "include": _list,
+    "exclude": _list,
+    "blacklist": _list,
+    "fail_on": _fail_on,
+    "suppress": _rules,
+    "severity": _levels,
+    "dry_run": _flag,
+    "verbose": _flag,
+    "quiet": _flag,
+}
+OPTIONS = (*_PLAIN, *_LIMITS)  # what flags, variables and files may set; `paths`, `config`, `targets` stand apart
+_ELSEWHERE = ("config", "targets")  # known in the environment, refused in a file
+
+
+# --- places where settings are said ----------------------------------------------------------------------------
+
+
+def resolve(
+    paths: Sequence[str],
+    flags: Mapping[str, object],
+    *,
+    config: str | None = None,
+    targets: str | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Settings:
+    """Merge everything that was said; `flags` hold names of `OPTIONS`, None where a flag was not given.
+
+    `targets` names a file of more paths, one a line, `-` for standard input. `environ` is the process's own by
+    default. Raises `UsageError` with what is wrong, where, and what to do.
+    """
+    variables = os.environ if environ is None else environ
+    notices: list[str] = []
+    from_environment = dict(_environment(variables, notices))
+    config = config or variables.get("MODELAUDIT_CONFIG") or None
+    targets = targets or variables.get("MODELAUDIT_TARGETS") or None
+    paths = (*paths, *(_targets(targets) if targets else ()))
+    if not paths or not all(paths):
+        raise UsageError("no path to scan: name files, folders or s3://bucket/prefix/, or give --targets FILE")
+    used, table = _table(config, paths, notices)
+    said: dict[str, Said] = dict(_from_table(table, used or ""))
+    said |= from_environment
+    said |= {name: (value, _dashed(name)) for name, value in flags.items() if value is not None}
+    limits = _table_limits(table.get("limits", {}), used or "")
+    for name, (field, read) in _LIMITS.items():
+        if name in said:
+            limits = msgspec.structs.replace(limits, **{field: read(said[name])})
+    plain = {"workers": default_workers()} | {name: _PLAIN[name](said[name]) for name in _PLAIN if name in said}
+    if plain.get("verbose") and plain.get("quiet"):
+        raise UsageError(f"{said['verbose'][1]} and {said['quiet'][1]} contradict each other: leave one out")
+    colour = not variables.get("NO_COLOR") and variables.get("TERM") != "dumb"  # https://no-color.org
+    known = {**plain, "paths": paths, "limits": limits, "colour": colour, "config": used, "notices": tuple(notices)}
+    return msgspec.convert(known, Settings)
 
 
 def default_workers() -> int:
-    """One worker for each core that this process may use."""
+    """One worker a core that this process may use."""
     return len(os.sched_getaffinity(0))
 
 
-def size_bytes(text: int | str, where: str) -> int:
-    """A size such as `1073741824`, `10GB` (10¹⁰) or `512MiB` in bytes. Raises `UsageError`."""
-    match = _SIZE.fullmatch(str(text))
-    if match is None or match[2].lower() not in _UNITS:
-        raise UsageError(f"{where}: {text!r} is not a size; write bytes, or a number with KB, MB, GB, KiB, MiB, GiB")
-    return int(float(match[1]) * _UNITS[match[2].lower()])
-
-
-def resolve(paths: tuple[str, ...], flags: Options, config: str | None = None) -> Settings:
-    """Merge everything that was said. Raises `UsageError` with what is wrong, where, and what to do."""
-    places = [("the command line", flags), ("the environment", _environment()), _file(config)]
-    said: dict[str, tuple[str, object]] = {}
-    for where, options in places:
-        for name in Options.__struct_fields__:
-            value = getattr(options, name)
-            if value is not None and name not in said:
-                said[name] = (where, value)
-    limits = _limits(said)
-    workers = _at_least(said, "workers", 1) or default_workers()
-    plain = {
-        name: value
-        for name, (_, value) in said.items()
-        if name not in ("timeout", "max_file_size", "max_total_size", "concurrency", "workers")
-    }
-    colour = not os.environ.get("NO_COLOR")  # https://no-color.org
-    return msgspec.convert({**plain, "paths": paths, "limits": limits, "workers": workers, "colour": colour}, Settings)
-
-
-def _limits(said: Mapping[str, tuple[str, object]]) -> Limits:
-    limits = Limits()
-    for name, field in (("max_file_size", "max_file_bytes"), ("max_total_size", "max_total_bytes")):
-        if name in said:
-            where, value = said[name]
-            assert isinstance(value, int | str)  # noqa: S101  the type of Options says so
-            size = size_bytes(value, f"{_flag(name)} ({where})")
-            limits = msgspec.structs.replace(limits, **{field: size or None})
-    if "timeout" in said:
-        where, seconds = said["timeout"]
-        if not isinstance(seconds, int | float) or not 0 < seconds <= 1e6:
-            raise UsageError(f"--timeout ({where}): {seconds} is not a number of seconds above 0")
-        limits = msgspec.structs.replace(limits, timeout_seconds=float(seconds))
-    concurrency = _at_least(said, "concurrency", 1)
-    return msgspec.structs.replace(limits, concurrency=concurrency) if concurrency else limits
-
-
-def _at_least(said: Mapping[str, tuple[str, object]], name: str, least: int) -> int | None:
-    if name not in said:
-        return None
-    where, value = said[name]
-    if not isinstance(value, int) or value < least or value > 10_000:
-        raise UsageError(f"{_flag(name)} ({where}): {value} is not a number from {least} to 10000")
-    return value
-
-
-def _flag(name: str) -> str:
+def _dashed(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def _environment() -> Options:
-    """`MODELAUDIT_MAX_FILE_SIZE=1GB` and so on; lists are separated by commas."""
-    found: dict[str, object] = {}
-    for name in Options.__struct_fields__:
-        text = os.environ.get(f"MODELAUDIT_{name.upper()}")
-        if text is not None and name != "severity":
-            several = name in ("include", "exclude", "blacklist", "suppress")
-            found[name.replace("_", "-")] = [part.strip() for part in text.split(",") if part] if several else text
-    return _options(found, "the environment (MODELAUDIT_…)")
+def _environment(variables: Mapping[str, str], notices: list[str]) -> Iterator[tuple[str, Said]]:
+    """`MODELAUDIT_MAX_FILE_SIZE=1GB` and so on; an empty variable says nothing."""
+    for variable in sorted(variables):
+        name = variable.removeprefix("MODELAUDIT_").lower()
+        if not variable.startswith("MODELAUDIT_") or name in _ELSEWHERE or not variables[variable]:
+            continue
+        if name in OPTIONS:
+            yield name, (variables[variable], variable)
+        else:
+            notices.append(f"the environment variable {variable} is not known and was ignored{_near(name, OPTIONS)}")
 
 
-def _file(config: str | None) -> tuple[str, Options]:
-    path = Path(config) if config is not None else Path("modelaudit.toml")
-    if config is None and not path.is_file():
-        path = Path("pyproject.toml")
-        if not path.is_file():
-            return str(path), Options()
+def _near(name: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, list(known), 1)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def _targets(path: str) -> list[str]:
+    """The paths in the file `path`, one a line; empty lines are passed over. Bytes that are no UTF-8 are kept."""
     try:
-        table = tomllib.loads(path.read_text("utf-8"))
+        number = 0 if path == "-" else path
+        with open(number, encoding="utf-8", errors="surrogateescape", closefd=path != "-") as lines:
+            found: list[str] = []
+            for line in lines:
+                if len(found) > _TARGETS:
+                    break
+                found += [line.rstrip("\r\n")] if line.strip() else []
     except (OSError, ValueError) as error:
-        if config is None and path.name == "pyproject.toml":
-            return str(path), Options()  # somebody else's file; not ours to complain about
-        raise UsageError(f"{path}: cannot be read as TOML: {error}") from error
-    if path.name == "pyproject.toml":
-        table = table.get("tool", {}).get("modelaudit", {})
-    return str(path), _options(table, str(path))
+        raise UsageError(f"--targets {path}: {_cause(error)}; name a file with one path a line, or -") from error
+    if len(found) > _TARGETS:
+        raise UsageError(f"--targets {path}: more than {_TARGETS} paths; split the file, or name folders and prefixes")
+    if not found:
+        raise UsageError(f"--targets {path}: no path in it; write one path a line")
+    return found
 
 
-def _options(table: Mapping[str, object], where: str) -> Options:
+def _cause(error: Exception) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
+
+
+def _table(config: str | None, paths: Sequence[str], notices: list[str]) -> tuple[str | None, dict[str, object]]:
+    """The file's name and its settings, as they are written."""
+    if config is not None:
+        return config, _parsed(config, _read(config))
+    for name in ("modelaudit.toml", "pyproject.toml"):
+        if not Path(name).is_file():
+            continue
+        text = _read(name)
+        if name == "pyproject.toml" and "[tool.modelaudit" not in text:
+            return None, {}
+        if any(_holds(path, name) for path in paths):
+            notices.append(
+                f"{name} lies inside what is being scanned and was not used; if you trust it, give --config {name}"
+            )
+            return None, {}
+        return name, _parsed(name, text)
+    return None, {}
+
+
+def _holds(path: str, name: str) -> bool:
+    """Whether the file `name` lies in the local folder `path`."""
+    path = path.removeprefix("file://")
+    if "://" in path:
+        return False
+    folder = os.path.realpath(path)
+    return os.path.realpath(name).startswith(os.path.join(folder, ""))
+
+
+def _read(path: str) -> str:
     try:
-        return msgspec.convert(table, Options, strict=False)
+        with open(path, "rb") as file:
+            data = file.read(_CONFIG_BYTES + 1)
+        if len(data) > _CONFIG_BYTES:
+            raise UsageError(f"{path}: larger than {_CONFIG_BYTES} bytes; this is no settings file")
+        return data.decode()
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path}: cannot be read as settings: {_cause(error)}") from error
+
+
+def _parsed(path: str, text: str) -> dict[str, object]:
+    import tomllib
+
+    try:
+        table: object = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise UsageError(f"{path}: not valid TOML: {error}") from error
+    if Path(path).name == "pyproject.toml":
+        for key in ("tool", "modelaudit"):
+            table = table.get(key, {}) if isinstance(table, dict) else {}
+    if not isinstance(table, dict):
+        raise UsageError(f"{path}: [tool.modelaudit] is not a table")
+    return table
+
+
+def _from_table(table: Mapping[str, object], path: str) -> Iterator[tuple[str, Said]]:
+    for key, value in table.items():
+        name = key.replace("-", "_")
+        if name in OPTIONS:
+            yield name, (value, f"{path}: {key}")
+        elif name != "limits":
+            known = ", ".join(option.replace("_", "-") for option in (*OPTIONS, "limits"))
+            raise UsageError(f"{path}: unknown setting {key!r}{_near(name, OPTIONS)} Known: {known}")
+
+
+def _table_limits(table: object, path: str) -> Limits:
+    """The bounds of `limits.py`, any of them, by name; sizes may have units."""
+    where = f"{path}: limits"
+    if not isinstance(table, dict):
+        raise UsageError(f"{where}: not a table; write [limits] and one bound a line")
+    found: dict[str, object] = {}
+    for key, value in table.items():
+        name = key.replace("-", "_")
+        if name not in Limits.__struct_fields__:
+            raise UsageError(f"{where}: there is no bound {key!r}{_near(name, Limits.__struct_fields__)}")
+        said = (value, f"{where}.{key}")
+        found[name] = size_bytes(said) if name.endswith("_bytes") else _above_zero(said)
+    try:
+        return msgspec.convert(found, Limits)
     except msgspec.ValidationError as error:
-        known = ", ".join(name.replace("_", "-") for name in Options.__struct_fields__)
-        raise UsageError(f"{where}: {error}. Known settings: {known}") from error
+        raise UsageError(f"{where}: {error}") from error
+
+
+def _above_zero(said: Said) -> int | float:
+    if isinstance(said[0], bool) or not isinstance(said[0], int | float) or not 0 < said[0] < 1 << 53:
+        _refuse(said, "a number above 0")
+    return said[0]

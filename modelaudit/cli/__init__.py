@@ -10,6 +10,6 @@ def main() -> None:
 
         sys.stdout.write(f"modelaudit {__version__}\n")
         return
-    from modelaudit.cli.app import run
+    from modelaudit.cli.trouble import guarded
 
-    sys.exit(run())
+    sys.exit(guarded(sys.argv[1:]))

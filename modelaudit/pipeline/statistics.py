@@ -2,34 +2,48 @@
 
 import time
 from collections import Counter
+from collections.abc import Iterable
+from typing import get_args
 
-from modelaudit.model import Ended, FileReport, Severity, Summary
+from modelaudit.model import Ended, FileReport, Severity, Status, Summary
+
+_NAMES = 100  # different reasons, formats and scanners counted by name; a worker in hostile hands may invent any
+_NAME_CHARS = 64
+_REST = "other"
 
 
 class Statistics:
-    """Counts records as they are delivered. Its memory does not grow with their number."""
+    """Counts records as they are delivered. Its memory does not grow with their number.
 
-    def __init__(self, fail_on: Severity = Severity.WARNING) -> None:
+    `dry_run` says that nothing is meant to be scanned.
+    """
+
+    def __init__(self, fail_on: Severity = Severity.WARNING, *, dry_run: bool = False) -> None:
         self._fail_on = fail_on
+        self._dry_run = dry_run
         self._begun = time.monotonic()
-        self._status: Counter[str] = Counter()
-        self._reasons: Counter[str] = Counter()
+        self._status: Counter[Status] = Counter()
         self._severity: Counter[Severity] = Counter()
-        self._scanners: dict[str, None] = {}
-        self._bytes_listed = 0
-        self._bytes_read = 0
+        self._reasons: Counter[str] = Counter()
+        self._formats: Counter[str] = Counter()
+        self._scanners: Counter[str] = Counter()
+        self._totals: Counter[str] = Counter()
 
     def add(self, report: FileReport) -> None:
         """Count one record."""
         self._status[report.status] += 1
-        if report.reason is not None:
-            self._reasons[report.reason] += 1
+        if report.status != "scanned":
+            _count(self._reasons, [report.reason or "unknown"])
+        self._totals["incomplete"] += report.incomplete
         for finding in report.findings:
             self._severity[finding.severity] += 1
-        for name in report.scanners:
-            self._scanners[name] = None
-        self._bytes_listed += report.size or 0
-        self._bytes_read += report.bytes_read
+        _count(self._formats, report.formats)
+        _count(self._scanners, report.scanners)
+        self._totals["findings_cut"] += report.findings_cut
+        self._totals["assets"] += len(report.assets)
+        self._totals["assets_cut"] += report.assets_cut
+        self._totals["bytes_listed"] += report.size or 0
+        self._totals["bytes_read"] += report.bytes_read
 
     @property
     def worst(self) -> Severity | None:
@@ -37,18 +51,15 @@ class Statistics:
         return max(self._severity, key=lambda level: level.rank, default=None)
 
     def exit_code(self, ended: Ended) -> int:
-        """1: a finding at or above the level to fail on, whatever else happened. 2: something was not scanned.
+        """The program's exit code.
 
-        Not scanned means a record that is failed or partial, a run that was stopped or ran out of budget, or
-        a run in which nothing at all was scanned; objects of unsupported formats alone do not count.
+        1: a finding at or above the level to fail on, whatever else happened. 2: something should have been
+        scanned and was not, or not wholly; or the run did not come to its end; or nothing at all was scanned.
         """
         if self.worst is not None and self.worst.rank >= self._fail_on.rank:
             return 1
-        skipped = sum(self._reasons[reason] for reason in ("total_budget", "max_file_size", "interrupted"))
-        nothing = not self._status["scanned"] and not self._reasons["dry_run"]
-        if ended != "complete" or self._status["failed"] or self._status["partial"] or skipped or nothing:
-            return 2
-        return 0
+        looked_at = self._status.total() if self._dry_run else self._status["scanned"] + self._status["partial"]
+        return 2 if ended != "complete" or self._totals["incomplete"] or not looked_at else 0
 
     def summary(self, run_id: str, ended: Ended) -> Summary:
         """The last record of the run."""
@@ -58,11 +69,29 @@ class Statistics:
             exit_code=self.exit_code(ended),
             duration_seconds=round(time.monotonic() - self._begun, 6),
             objects=self._status.total(),
-            by_status={name: self._status[name] for name in ("scanned", "partial", "skipped", "failed")},
-            reasons=dict(sorted(self._reasons.items())),
-            by_severity={level.value: self._severity[level] for level in Severity},
+            files_scanned=self._status["scanned"] + self._status["partial"],
+            incomplete=self._totals["incomplete"],
+            by_status={status: self._status[status] for status in get_args(Status)},
+            reasons=_ranked(self._reasons),
+            findings=self._severity.total(),
+            findings_cut=self._totals["findings_cut"],
+            by_severity={level: self._severity[level] for level in Severity},
             worst=self.worst,
-            bytes_listed=self._bytes_listed,
-            bytes_read=self._bytes_read,
-            scanners=tuple(self._scanners),
+            assets=self._totals["assets"],
+            assets_cut=self._totals["assets_cut"],
+            formats=_ranked(self._formats),
+            scanners=_ranked(self._scanners),
+            bytes_listed=self._totals["bytes_listed"],
+            bytes_read=self._totals["bytes_read"],
         )
+
+
+def _count(counter: Counter[str], names: Iterable[str]) -> None:
+    for name in names:
+        plain = len(name) <= _NAME_CHARS and name.isascii() and name.isprintable()
+        counter[name if name in counter or (plain and len(counter) < _NAMES) else _REST] += 1
+
+
+def _ranked(counter: Counter[str]) -> dict[str, int]:
+    """Most frequent first, and by name where they are equally frequent: the same run gives the same line."""
+    return dict(sorted(counter.items(), key=lambda item: (-item[1], item[0])))

@@ -1,98 +1,170 @@
-"""One JSON document: issues as they are found, then assets, files and totals. Never all of it in memory."""
+"""One JSON document, written when the run has ended. Until then its parts wait in spools, never in memory."""
 
-import tempfile
-from typing import IO
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
 
 import msgspec
 
-from modelaudit.model import FileReport, Finding, RunRecord, Summary
-from modelaudit.sinks.interface import Out
+from modelaudit.model import Evidence, FileReport, Finding, RunRecord, Severity, Status, Summary
+from modelaudit.sinks.encoding import encode
+from modelaudit.sinks.output import Output
+from modelaudit.sinks.spool import Spool
 
-_COPY_BYTES = 1 << 20
+_PIECE_BYTES = 64 * 1024  # elements are written together up to about this size
 
 
-class _Array:
-    """The elements of a JSON array, kept aside until the document has room for them."""
+class Issue(msgspec.Struct, frozen=True, kw_only=True):
+    """One element of `issues`. `timestamp` is Unix time in seconds; `offset` is in bytes."""
 
-    def __init__(self) -> None:
-        self._file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  lives as long as the sink
-        self._first = True
+    message: str
+    severity: Severity
+    location: str
+    details: Evidence
+    timestamp: float
+    why: str
+    rule: str
+    id: str
+    path: str
+    offset: int | None
 
-    def add(self, element: bytes) -> None:
-        self._file.write((b"\n" if self._first else b",\n") + element)
-        self._first = False
 
-    def copy_to(self, out: Out) -> None:
-        self._file.seek(0)
-        while piece := self._file.read(_COPY_BYTES):
-            out.write(piece)
-        self._file.close()
+class File(msgspec.Struct, frozen=True, kw_only=True):
+    """One element of `files`: the object's record, with its issues and assets counted instead of repeated."""
+
+    path: str
+    size: int | None
+    bytes_read: int
+    version: str | None
+    sha256: str | None
+    formats: tuple[str, ...]
+    scanners: tuple[str, ...]
+    status: Status
+    reason: str | None
+    message: str | None
+    severity: Severity | None
+    issues: int
+    issues_cut: int
+    assets: int
+    assets_cut: int
+    duration_ms: float
 
 
 class JsonSink:
-    """The document that scripts read whole. `issues` holds one object a finding."""
+    """The document that scripts read whole: `issues`, `assets` and `files` are arrays with an element a line."""
 
-    def __init__(self, out: Out) -> None:
-        self._out = out
-        self._encoder = msgspec.json.Encoder()
-        self._assets = _Array()
-        self._files = _Array()
-        self._first = True
-        self._started = 0.0
+    def __init__(self, output: Output) -> None:
+        self._output = output
+        self._held = ExitStack()
+        self._held.callback(output.close)
+        self._issues, self._assets, self._files = (self._held.enter_context(closing(Spool())) for _ in range(3))
+        self._run: RunRecord | None = None
 
     def start(self, run: RunRecord) -> None:
-        """Open the document."""
-        self._started = run.started
-        head = self._encoder.encode({"schema": run.schema, "version": run.version, "run_id": run.run_id})
-        self._out.write(head[:-1] + b',"issues":[')
+        """Keep what the head of the document will say."""
+        self._run = run
 
     def write(self, report: FileReport) -> None:
-        """Write the object's issues; keep its assets and its line of `files` for later."""
+        """Keep the object's issues, assets and its element of `files`."""
+        now = round(time.time(), 6)
         for finding in report.findings:
-            separator = b"\n" if self._first else b",\n"
-            self._first = False
-            self._out.write(separator + self._encoder.encode(self._issue(finding)))
+            self._issues.add(encode(_issue(report, finding, now)))
         for asset in report.assets:
-            entry: dict[str, object] = {"path": asset.path, "type": asset.type}
-            if asset.size is not None:
-                entry["size"] = asset.size
-            if asset.tensors_total:
-                entry |= {"tensors": asset.tensors, "tensors_total": asset.tensors_total}
-            self._assets.add(self._encoder.encode(entry))
-        self._files.add(self._encoder.encode(_without_lists(report)))
-
-    def _issue(self, finding: Finding) -> dict[str, object]:
-        # Issues carry the time of the run: the same file gives the same issue on every day of one run.
-        return {
-            "message": finding.message,
-            "severity": finding.severity,
-            "location": finding.location,
-            "details": finding.details,
-            "timestamp": self._started,
-            "why": finding.why,
-            "rule": finding.rule,
-            "id": finding.id,
-        }
+            self._assets.add(encode(asset))
+        self._files.add(encode(_file(report)))
 
     def finish(self, summary: Summary) -> None:
-        """Close the document with everything that was kept aside, and the totals."""
-        self._out.write(b'],\n"assets":[')
-        self._assets.copy_to(self._out)
-        self._out.write(b'],\n"files":[')
-        self._files.copy_to(self._out)
-        counts = summary.by_status
-        tail = {
-            "scanner_names": summary.scanners,
-            "start_time": self._started,
-            "duration": summary.duration_seconds,
-            "bytes_scanned": summary.bytes_read,
-            "files_scanned": counts["scanned"] + counts["partial"],
-            "has_errors": bool(counts["failed"] or counts["partial"] or summary.ended != "complete"),
-            "summary": summary,
-        }
-        self._out.write(b"],\n" + self._encoder.encode(tail)[1:] + b"\n")
+        """Write the document. If that fails, a file is left empty rather than broken."""
+        with self._output.whole():
+            for piece in _joined(self._document(summary)):
+                self._output.write(piece)
+
+    def _document(self, summary: Summary) -> Iterator[bytes]:
+        yield b"{"
+        for name, value in _head(self._run, summary).items():
+            yield b"\n  " + encode(name) + b": " + encode(value) + b","
+        yield from _array(b"issues", self._issues)
+        yield b","
+        yield from _array(b"assets", self._assets)
+        yield b","
+        yield from _array(b"files", self._files)
+        yield b"\n}\n"
+
+    def close(self) -> None:
+        """Close the output and give the spools back."""
+        self._held.close()
 
 
-def _without_lists(report: FileReport) -> dict[str, object]:
-    entry = {name: getattr(report, name) for name in report.__struct_fields__ if name not in ("findings", "assets")}
-    return {**entry, "findings": len(report.findings)}
+def _head(run: RunRecord | None, summary: Summary) -> dict[str, object]:
+    said = (
+        {}
+        if run is None
+        else {"schema": run.schema, "version": run.version, "run_id": run.run_id, "paths": run.paths}
+        | {"paths_cut": run.paths_cut, "settings": run.settings, "start_time": run.started}
+    )
+    return {
+        **said,
+        "duration": summary.duration_seconds,
+        "ended": summary.ended,
+        "exit_code": summary.exit_code,
+        "scanner_names": sorted(summary.scanners),
+        "files_scanned": summary.files_scanned,
+        "bytes_scanned": summary.bytes_read,
+        "has_errors": summary.exit_code == 2 or summary.incomplete > 0 or summary.ended != "complete",
+        "totals": summary,
+    }
+
+
+def _array(name: bytes, spool: Spool) -> Iterator[bytes]:
+    yield b'\n  "' + name + b'": ['
+    for number, element in enumerate(spool.replay()):
+        yield (b",\n    " if number else b"\n    ") + element
+    yield b"\n  ]" if spool.lines else b"]"
+
+
+def _joined(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """The same bytes in fewer pieces."""
+    together = bytearray()
+    for piece in pieces:
+        together += piece
+        if len(together) >= _PIECE_BYTES:
+            yield bytes(together)
+            together.clear()
+    yield bytes(together)
+
+
+def _issue(report: FileReport, finding: Finding, now: float) -> Issue:
+    details = finding.details if finding.offset is None else {"position": finding.offset, **finding.details}
+    return Issue(
+        message=finding.message,
+        severity=finding.severity,
+        location=finding.location,
+        details=details,
+        timestamp=now,
+        why=finding.why,
+        rule=finding.rule,
+        id=finding.id,
+        path=report.uri,
+        offset=finding.offset,
+    )
+
+
+def _file(report: FileReport) -> File:
+    return File(
+        path=report.uri,
+        size=report.size,
+        bytes_read=report.bytes_read,
+        version=report.version,
+        sha256=report.sha256,
+        formats=report.formats,
+        scanners=report.scanners,
+        status=report.status,
+        reason=report.reason,
+        message=report.message,
+        severity=report.severity,
+        issues=len(report.findings),
+        issues_cut=report.findings_cut,
+        assets=len(report.assets),
+        assets_cut=report.assets_cut,
+        duration_ms=report.duration_ms,
+    )

@@ -1,128 +1,227 @@
-"""Text for people: a header, the numbers, and every finding with its reason. Findings wait on disk, not in memory."""
+"""Text for people: a header, the numbers, every finding with its reason, and what could not be scanned.
 
-import tempfile
+Findings and the rest of the report wait in spools until the run ends; the worst come first.
+"""
+
 import unicodedata
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
 
 import msgspec
 
 from modelaudit.model import FileReport, Finding, RunRecord, Severity, Summary
-from modelaudit.sinks.interface import Out
+from modelaudit.sinks.output import Output
+from modelaudit.sinks.spool import Spool
 
-_LINE = "─" * 80
-_COLOURS = {Severity.CRITICAL: "31;1", Severity.WARNING: "33", Severity.INFO: "36", Severity.DEBUG: "2"}
-_REASONS_SHOWN = 50  # objects that were not scanned whole, one line each; the rest are counted
+_WIDTH = 80
+_PATHS = 10  # named in the header; the rest are counted
+_INCOMPLETE = 100  # objects that were not scanned wholly, one line each; --verbose shows all, the rest are counted
+_COLOURS = {Severity.CRITICAL: "1;31", Severity.WARNING: "33", Severity.INFO: "36", Severity.DEBUG: "2"}
+_HOW_IT_ENDED = {
+    "complete": "Scan completed",
+    "budget": "Scan stopped at --max-total-size",
+    "interrupted": "Scan interrupted",
+    "terminated": "Scan terminated by a signal",
+    "closed": "Scan ended early",
+    "failed": "Scan broken off",
+}
 
 
 class TextSink:
-    """What a person reads. `colour` only for terminals; names and evidence can never move the cursor."""
+    """What a person reads.
 
-    def __init__(self, out: Out, *, colour: bool = False, verbose: bool = False, quiet: bool = False) -> None:
-        self._out = out
+    `colour` is for terminals. `verbose` adds a line an object and debug findings; `quiet` leaves findings and
+    what could not be scanned. `fail_on` is for the closing line.
+    """
+
+    def __init__(
+        self,
+        output: Output,
+        *,
+        colour: bool = False,
+        verbose: bool = False,
+        quiet: bool = False,
+        fail_on: Severity = Severity.WARNING,
+    ) -> None:
+        self._output = output
         self._colour = colour
         self._verbose = verbose
         self._quiet = quiet
-        self._findings = tempfile.TemporaryFile()  # noqa: SIM115  lives as long as the sink
-        self._incomplete: list[str] = []
-        self._incomplete_cut = 0
+        self._fail_on = fail_on
+        self._good, self._bad, self._rule = _marks(output.encoding)
+        self._held = ExitStack()
+        self._held.callback(output.close)
+        self._findings = {level: self._held.enter_context(closing(Spool())) for level in Severity}
+        self._incomplete = self._held.enter_context(closing(Spool()))
+        self._dry_run = False
 
     def start(self, run: RunRecord) -> None:
         """Write the header."""
+        self._dry_run = run.settings.get("dry_run") is True
         if self._quiet:
             return
-        self._say(_LINE)
-        self._say("ModelAudit Security Scanner")
-        self._say("Scanning for potential security issues in ML model files")
-        self._say(_LINE)
-        self._say(f"Paths to scan: {clean(', '.join(run.paths))}")
-        self._say(_LINE)
-        self._say("")
-        for path in run.paths:
-            self._say(f"{self._paint('✓', '32')} Scanning {clean(path)}")
+        shown = [visible(path) for path in run.paths[:_PATHS]]
+        more = len(run.paths) + run.paths_cut - len(shown)
+        self._say(
+            self._rule,
+            "ModelAudit Security Scanner",
+            "Scanning for potential security issues in ML model files",
+            self._rule,
+            f"Paths to scan: {', '.join(shown)}" + (f" and {more} more" if more else ""),
+            self._rule,
+            "",
+            *(f"{self._paint(self._good, '32')} Scanning {path}" for path in shown),
+            *([f"{self._paint(self._good, '32')} Scanning {more} more"] if more else []),
+        )
+        if self._dry_run:
+            self._say("", "Would be looked at:")
 
     def write(self, report: FileReport) -> None:
-        """Keep the findings for the end; with --verbose, say what became of each object."""
+        """Keep the findings for the end; say what became of the object where that was asked for."""
         for finding in report.findings:
-            self._findings.write(msgspec.json.encode(finding) + b"\n")
-        if (report.reason is not None and report.status != "skipped") or report.status == "failed":
-            self._note(report)
-        if self._verbose:
-            what = "+".join(report.formats) or "unknown"
-            reason = f": {report.reason}" if report.reason else ""
-            self._say(f"  {report.status}{reason}  {clean(report.uri)}  ({what}, {report.bytes_read} bytes read)")
-
-    def _note(self, report: FileReport) -> None:
-        if len(self._incomplete) >= _REASONS_SHOWN:
-            self._incomplete_cut += 1
-            return
-        self._incomplete.append(f"{report.uri}: {report.status} ({report.reason}): {report.message}")
+            self._findings[finding.severity].add(msgspec.json.encode(_Shown.of(finding)))
+        if report.incomplete:
+            self._incomplete.add(_line_of(report).encode())
+        if self._dry_run and report.reason == "dry_run":
+            size = "?" if report.size is None else str(report.size)
+            self._say(f"{size:>16} bytes  {visible(report.uri)}")
+        elif self._verbose and not self._quiet:
+            self._say(f"  {_line_of(report)}")
 
     def finish(self, summary: Summary) -> None:
-        """Write the numbers, the findings, and how it ended."""
+        """Write the numbers, the findings, what could not be scanned, and how it ended."""
         if not self._quiet:
-            self._numbers(summary)
+            self._say("", *_numbers(summary, self._dry_run))
         self._replay()
-        if self._incomplete:
-            self._say("")
-            self._say("Not scanned, or not whole:")
-            for line in self._incomplete:
-                self._say(f"   {clean(line)}")
-            if self._incomplete_cut:
-                self._say(f"   … and {self._incomplete_cut} more")
+        if summary.findings_cut:
+            self._say("", f"{summary.findings_cut} more findings were counted and not kept")
+        self._say(*self._not_scanned())
         if not self._quiet:
-            self._say("")
-            self._say(_LINE)
-            self._say(self._verdict(summary))
+            mark = self._paint(self._bad, "31") if summary.exit_code else self._paint(self._good, "32")
+            self._say("", self._rule, f"{mark} {_verdict(summary, self._fail_on, self._dry_run)}")
 
-    def _numbers(self, summary: Summary) -> None:
-        counts, levels = summary.by_status, summary.by_severity
-        self._say("")
-        self._say(f"Active Scanner: {', '.join(summary.scanners) or 'none'}")
-        self._say(f"Scan completed in {summary.duration_seconds:.2f} seconds")
-        self._say(f"Files scanned: {counts['scanned'] + counts['partial']}")
-        others = [f"{counts[name]} {name}" for name in ("partial", "skipped", "failed") if counts[name]]
-        if others:
-            reasons = ", ".join(f"{reason}: {count}" for reason, count in summary.reasons.items())
-            self._say(f"Of {summary.objects} objects: {', '.join(others)} ({reasons})")
-        self._say(f"Scanned {summary.bytes_read} bytes")
-        found = [f"{levels['critical']} critical", f"{levels['warning']} warnings"]
-        found += [f"{levels[name]} {name}" for name in ("info", "debug") if levels[name]]
-        self._say(f"Issues found: {', '.join(found)}" if any(levels.values()) else "Issues found: none")
+    def close(self) -> None:
+        """Close the output and give the spools back."""
+        self._held.close()
 
     def _replay(self) -> None:
-        self._findings.seek(0)
-        for number, line in enumerate(self._findings, 1):
-            finding = msgspec.json.decode(line, type=Finding)
-            if number == 1:
-                self._say("")
+        levels = [level for level in Severity if self._verbose or level is not Severity.DEBUG]
+        lines = (line for level in levels for line in self._findings[level].replay())
+        for number, line in enumerate(lines, 1):
+            finding = msgspec.json.decode(line, type=_Shown)
             level = self._paint(f"[{finding.severity.upper()}]", _COLOURS[finding.severity])
-            self._say(f"{number}. {clean(finding.location)}: {level} {clean(finding.message)}")
+            entry = [f"{number}. {finding.location}: {level} {finding.message}"]
             if finding.why:
-                self._say(f"   Why: {clean(finding.why)}")
-        self._findings.close()
+                entry.append("   " + self._paint(f"Why: {finding.why}", "2"))
+            self._say(*([""] if number == 1 and not self._quiet else []), *entry)
 
-    def _verdict(self, summary: Summary) -> str:
-        if summary.ended not in ("complete", "budget"):
-            return self._paint(f"✗ Scan ended early: {summary.ended}", "31")
-        if summary.exit_code == 1:
-            return self._paint("✗ Scan completed with findings", "31")
-        if summary.exit_code == 2:
-            return self._paint("✗ Scan completed, but not everything could be scanned", "33")
-        return self._paint("✓ Scan completed successfully", "32")
+    def _not_scanned(self) -> Iterator[str]:
+        if not self._incomplete.lines:
+            return
+        if not self._quiet:
+            yield ""
+        yield f"Not scanned, or not wholly: {self._incomplete.lines}"
+        for number, line in enumerate(self._incomplete.replay()):
+            if number == _INCOMPLETE and not self._verbose:
+                yield f"   … and {self._incomplete.lines - number} more; --verbose or --format ndjson shows them"
+                return
+            yield f"   {line.decode()}"
 
     def _paint(self, text: str, code: str) -> str:
         return f"\x1b[{code}m{text}\x1b[0m" if self._colour else text
 
-    def _say(self, line: str) -> None:
-        self._out.write(line.encode("utf-8", "backslashreplace") + b"\n")
+    def _say(self, *lines: str) -> None:
+        for line in lines:
+            self._output.write(line.encode(self._output.encoding, "backslashreplace") + b"\n")
 
 
-def clean(text: str) -> str:
-    r"""`text` without anything that could steer a terminal or reorder a line: such characters stand as `\x1b`."""
+class _Shown(msgspec.Struct, frozen=True, array_like=True):
+    """The part of a finding that is shown, already safe to print."""
+
+    severity: Severity
+    location: str
+    message: str
+    why: str
+
+    @classmethod
+    def of(cls, finding: Finding) -> "_Shown":
+        return cls(finding.severity, visible(finding.location), visible(finding.message), visible(finding.why))
+
+
+def visible(text: str) -> str:
+    r"""`text` on one line, without anything that steers a terminal or turns text around: that is shown as `\x1b`.
+
+    Controls, invisible marks, bidirectional marks, line breaks, unassigned and private characters, broken UTF-8.
+    """
     if text.isprintable():
         return text
     return "".join(
         mark
-        if mark.isprintable() and unicodedata.category(mark) != "Cf"
+        if mark.isprintable() or unicodedata.category(mark) == "Zs"
         else mark.encode("unicode-escape").decode("ascii")
         for mark in text
     )
+
+
+def _marks(encoding: str) -> tuple[str, str, str]:
+    """Good, bad, and a line across: plain ones where the reader's encoding has no others."""
+    try:
+        "✓✗─".encode(encoding)
+    except (UnicodeEncodeError, LookupError):
+        return "+", "x", "-" * _WIDTH
+    return "✓", "✗", "─" * _WIDTH
+
+
+def _line_of(report: FileReport) -> str:
+    """What became of one object."""
+    if report.status == "scanned":
+        what = "+".join(report.formats)
+        return f"{visible(report.uri)}: scanned as {what or 'unknown'}, {report.bytes_read} bytes read"
+    message = f": {visible(report.message)}" if report.message else ""
+    return f"{visible(report.uri)}: {report.status} ({visible(report.reason or 'unknown')}){message}"
+
+
+def _numbers(summary: Summary, dry_run: bool) -> Iterator[str]:
+    levels = summary.by_severity
+    done = _HOW_IT_ENDED[summary.ended]
+    if dry_run:
+        count = f"{summary.reasons.get('dry_run', 0)} of {_counted(summary.objects, 'object')}"
+        yield f"{count} would be looked at, {summary.bytes_listed} bytes listed"
+        return
+    yield f"Active Scanner: {', '.join(sorted(summary.scanners)) or 'none'}"
+    yield f"{done} {'in' if summary.ended == 'complete' else 'after'} {summary.duration_seconds:.2f} seconds"
+    yield f"Files scanned: {summary.files_scanned}"
+    others = [
+        f"{summary.by_status[name]} {name}" for name in ("partial", "skipped", "failed") if summary.by_status[name]
+    ]
+    if others:
+        reasons = ", ".join(f"{reason} {count}" for reason, count in summary.reasons.items())
+        yield f"Of {_counted(summary.objects, 'object')}: {', '.join(others)} ({reasons})"
+    yield f"Scanned {summary.bytes_read} bytes" + (
+        f" of {summary.bytes_listed}" if summary.bytes_listed != summary.bytes_read else ""
+    )
+    found = [f"{levels[Severity.CRITICAL]} critical", f"{levels[Severity.WARNING]} warnings"]
+    found += [f"{levels[level]} {level}" for level in (Severity.INFO, Severity.DEBUG) if levels[level]]
+    yield f"Issues found: {', '.join(found) if summary.findings else 'none'}"
+
+
+def _verdict(summary: Summary, fail_on: Severity, dry_run: bool) -> str:
+    ended = _HOW_IT_ENDED[summary.ended]
+    missed = f"{summary.incomplete} of {_counted(summary.objects, 'object')} not scanned, or not wholly"
+    if summary.exit_code == 1:
+        return f"{ended} with findings" + (f"; {missed}" if summary.incomplete else "")
+    if not summary.objects:
+        return f"{ended}: nothing was found to scan"
+    if summary.incomplete:
+        return f"{ended}: {missed}"
+    if dry_run:
+        return "Dry run: nothing was read"
+    if not summary.files_scanned:
+        return f"{ended}: nothing could be scanned"
+    if summary.exit_code:
+        return ended
+    return f"{ended}; nothing at or above {fail_on}" if summary.findings else f"{ended} without findings"
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

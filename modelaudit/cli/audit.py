@@ -1,0 +1,140 @@
+"""One audit from the command line: the flow, its sink, its numbers, and what is said on standard error."""
+
+import glob
+import os
+import sys
+import time
+import uuid
+from collections.abc import Sequence
+from contextlib import closing
+from functools import partial
+
+import anyio
+import anyio.to_thread
+import msgspec
+
+from modelaudit import __version__
+from modelaudit.cli.trouble import explain, tell
+from modelaudit.errors import SinkClosed, SinkFailed
+from modelaudit.logs import Log, redacted
+from modelaudit.model import Ended, FileReport, RunRecord, Summary
+from modelaudit.pipeline import run as run_pipeline
+from modelaudit.pipeline.statistics import Statistics
+from modelaudit.progress import watched
+from modelaudit.settings import Settings
+from modelaudit.sinks import open_sink
+from modelaudit.sinks.interface import Sink
+from modelaudit.sinks.output import Output
+from modelaudit.sources import source_for
+from modelaudit.sources.interface import shown
+from modelaudit.sources.local import local_path
+
+
+def execute(settings: Settings) -> int:
+    """Run the audit that `settings` describe; gives the exit code. Raises `UsageError` before anything is written."""
+    for path in settings.paths:
+        source_for(path)
+    output = Output.standard() if settings.output in (None, "-") else Output.file(str(settings.output))
+    settings = _leaving_out(settings, output)
+    with (
+        closing(open_sink(settings, output)) as sink,
+        Log(verbose=settings.verbose, quiet=settings.quiet, colour=settings.colour) as log,
+    ):
+        for notice in settings.notices:
+            log.warning(notice)
+        return _Audit(settings, output, sink, log).run()
+
+
+class _Audit:
+    """One run with its sink and its numbers."""
+
+    def __init__(self, settings: Settings, output: Output, sink: Sink, log: Log) -> None:
+        self._settings = settings
+        self._output = output
+        self._sink = sink
+        self._log = log
+        self._statistics = Statistics(settings.fail_on, dry_run=settings.dry_run)
+
+    def run(self) -> int:
+        """Scan, write the last record, say what there is to say; gives the exit code."""
+        run = _record(self._settings)
+        ended: Ended = "failed"
+        try:
+            self._sink.start(run)
+            ended = self._scan()
+            summary = self._statistics.summary(run.run_id, ended)
+            self._sink.finish(summary)
+            self._say(summary)
+        except SinkClosed:
+            ended = "closed"
+        except SinkFailed as error:
+            explain(error, verbose=False)
+        except KeyboardInterrupt:  # while the last of the output was written
+            ended = "interrupted"
+        return self._statistics.exit_code(ended)
+
+    def _scan(self) -> Ended:
+        """How the run ended. What fails and is neither an object nor the output is told, not raised."""
+        trouble: BaseException
+        with closing(watched(self._settings.quiet or (self._output.terminal and self._writes_on))) as progress:
+            try:
+                return anyio.run(partial(run_pipeline, self._settings, self._deliver, progress, signals=True))
+            except (SinkClosed, SinkFailed):
+                raise
+            except KeyboardInterrupt:
+                return "interrupted"
+            except Exception as error:  # noqa: BLE001  the command line's top: what was found before is still written
+                trouble = error
+        explain(trouble, verbose=self._settings.verbose)
+        return "failed"
+
+    @property
+    def _writes_on(self) -> bool:
+        """Whether the sink writes during the run, so that a bar on the same terminal would be torn."""
+        return self._settings.verbose or self._settings.dry_run or self._settings.format == "ndjson"
+
+    async def _deliver(self, batch: Sequence[FileReport]) -> None:
+        # In a thread: a reader that is slow to take lines must not stop the clock that watches the workers.
+        await anyio.to_thread.run_sync(self._write, batch)
+
+    def _write(self, batch: Sequence[FileReport]) -> None:
+        for report in batch:
+            self._statistics.add(report)
+            self._sink.write(report)
+
+    def _say(self, summary: Summary) -> None:
+        """What whoever started the run should hear of, where the output itself is not in front of them."""
+        if self._output.terminal or self._settings.format == "text":
+            return
+        if summary.exit_code == 2 or summary.incomplete:
+            what = "not everything was scanned" if summary.files_scanned else "nothing was scanned"
+            reasons = {reason: count for reason, count in summary.reasons.items() if count}
+            self._log.warning(what, ended=summary.ended, incomplete=summary.incomplete, reasons=reasons)
+        watched = sys.stderr is not None and sys.stderr.isatty() and not self._settings.quiet
+        if watched and self._settings.output is not None:
+            found = ", ".join(f"{count} {level}" for level, count in summary.by_severity.items() if count)
+            tell(f"{found or 'no findings'} in {summary.objects} objects; see {self._output.name}")
+
+
+def _record(settings: Settings) -> RunRecord:
+    return RunRecord(
+        version=__version__,
+        run_id=uuid.uuid4().hex,
+        started=round(time.time(), 6),
+        paths=tuple(shown(redacted(path)) for path in settings.paths),
+        settings=settings.worth_knowing(),
+    )
+
+
+def _leaving_out(settings: Settings, output: Output) -> Settings:
+    """`settings` that leave out the output file itself, should it lie in a folder that is scanned."""
+    if output.name != settings.output:
+        return settings
+    own = os.path.realpath(output.name)
+    excluded = list(settings.exclude)
+    for path in settings.paths:
+        if source_for(path) == "file":
+            folder = os.path.join(os.path.realpath(local_path(path)), "")
+            if own.startswith(folder):
+                excluded.append(glob.escape(shown(os.path.join(local_path(path), own.removeprefix(folder)))))
+    return msgspec.structs.replace(settings, exclude=tuple(excluded))
