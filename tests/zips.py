@@ -99,7 +99,8 @@ def build(
         places.append(len(out) - base)
         out += local_header(member) + member.stored()
         if member.descriptor:
-            out += struct.pack("<4sLLL", b"PK\7\10", zlib.crc32(member.data), len(member.stored()), len(member.data))
+            crc = member.central.get("crc", zlib.crc32(member.data))
+            out += struct.pack("<4sLLL", b"PK\7\10", crc, len(member.stored()), len(member.data))
     out += between
     start = len(out)
     for member, place in zip(members, places, strict=True):

@@ -8,7 +8,7 @@ Source: torch/serialization.py, torch/csrc/jit/serialization, caffe2/serialize/i
 """
 
 import re
-from bisect import bisect_right
+from collections.abc import Sequence
 
 import msgspec
 
@@ -18,16 +18,17 @@ from modelaudit.limits import Limits
 from modelaudit.parsers.torch_storages import storages
 from modelaudit.parsers.zip import ends, entries
 from modelaudit.parsers.zip.archive import Archive
-from modelaudit.parsers.zip.entries import DESCRIPTOR, LOCAL_BYTES, UTF8, Entry
+from modelaudit.parsers.zip.entries import DESCRIPTOR, DESCRIPTOR_BYTES, LOCAL_BYTES, UTF8, Entry
+from modelaudit.parsers.zip.layout import Starts
 
 _MARKS = re.compile(rb"/data\.pkl|/constants\.pkl|/byteorder|/\.data/|/archive_format|MAR-INF/MANIFEST\.json")
+_STORAGE = re.compile(rb"/(?:data|constants|tensors|traced_inputs)/\d+$|/weights/weight_\d+$|/\.data/\d+\.storage$")
 _PICKLE_BYTES = 64 << 20  # of one pickle that is read for its persistent ids; real ones stay below 30 MiB
 _PICKLES = 64  # of one archive; a package of more has its tensors looked at one by one
 _ALIGNMENT = 64  # bytes; other values stand in `.storage_alignment`
 _ALIGNMENT_MOST = 1 << 16
 _PADDING_HEADER_BYTES = 4
 _ZIP64_BYTES = (0, 12, 20, 28)  # of the local header's zip64 field: none, or for a large offset, size, or both
-_DESCRIPTOR_BYTES = (0, 12, 16, 20, 24)
 _EXTRA_BYTES = 100
 
 
@@ -67,9 +68,22 @@ def fits(blob: Blob) -> bool:
     return end is not None and _is_torch(blob, end)
 
 
-def read(archive: Archive, limits: Limits) -> TorchZip | None:
-    """What is known of `archive`, or `None` when it is not PyTorch's. Raises `Missing`."""
-    return _Reading(archive, limits).result() if _is_torch(archive.blob, archive.end) else None
+def is_torch(archive: Archive) -> bool:
+    """Whether `archive` has the members of a PyTorch archive. Raises `Missing`."""
+    return _is_torch(archive.blob, archive.end)
+
+
+def is_storage(name: bytes) -> bool:
+    """Whether a member's name is that of a tensor, where PyTorch keeps them."""
+    return _STORAGE.search(name) is not None
+
+
+def read(archive: Archive, limits: Limits, beside: Sequence[tuple[int, int]] = ()) -> TorchZip:
+    """What is known of a PyTorch archive.
+
+    Raises `Missing` for its pickles, and with them for what else is missing of the ranges `beside`.
+    """
+    return _Reading(archive, limits, beside).result()
 
 
 def _is_torch(blob: Blob, end: ends.End) -> bool:
@@ -78,11 +92,12 @@ def _is_torch(blob: Blob, end: ends.End) -> bool:
 
 
 class _Reading:
-    def __init__(self, archive: Archive, limits: Limits) -> None:
+    def __init__(self, archive: Archive, limits: Limits, beside: Sequence[tuple[int, int]]) -> None:
         self._archive = archive
+        self._beside = beside
         self._blob = archive.blob
         self._limits = limits
-        self._starts: list[int] = []
+        self._starts = Starts()
         self._pickles: list[Entry] = []
         self._alignment: Entry | None = None
         self._root: bytes | None = None
@@ -109,12 +124,12 @@ class _Reading:
             if index >= self._limits.members:
                 break
             entry = member.entry
-            self._starts.append(entry.offset)
+            self._starts.add(entry.offset)
             if self._root is None:
                 self._root = entry.name.partition(b"/")[0]
             self._note(entry)
-        self._starts += [one.start for one in self._archive.reads]
-        self._starts.sort()
+        for one in self._archive.reads:
+            self._starts.add(one.start)
 
     def _note(self, entry: Entry) -> None:
         name = entry.name
@@ -134,7 +149,7 @@ class _Reading:
         if self._archive.shifted or len(self._archive.reads) != 1 or len(self._pickles) > _PICKLES:
             return declared
         usable = [entry for entry in self._pickles if entry.method == 0 and entry.packed == entry.size <= _PICKLE_BYTES]
-        self._blob.require([(entry.offset, _around(entry) + entry.packed) for entry in usable])
+        self._blob.require([*((entry.offset, _around(entry) + entry.packed) for entry in usable), *self._beside])
         for entry in usable:
             header = entries.local(self._blob, entry.offset)
             if header is None:
@@ -178,15 +193,14 @@ class _Reading:
         """Where the next thing starts, if it is where PyTorch would have put it after `entry`."""
         if entry.method or entry.packed != entry.size or entry.flags & ~(DESCRIPTOR | UTF8) or entry.comment[1]:
             return None
-        index = bisect_right(self._starts, entry.offset)
-        if index == len(self._starts) or (index > 1 and self._starts[index - 2] == entry.offset):
+        following = self._starts.after(entry.offset)
+        if following is None:
             return None
-        following = self._starts[index]
         head = entry.offset + LOCAL_BYTES + len(entry.name) + _PADDING_HEADER_BYTES
         for alignment in alignments:
             for extra in _ZIP64_BYTES:
                 data = -(-(head + extra) // alignment) * alignment
-                if following - data - entry.packed in _DESCRIPTOR_BYTES:
+                if following - data - entry.packed in (0, *DESCRIPTOR_BYTES):
                     return following
         return None
 

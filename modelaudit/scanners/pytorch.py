@@ -29,9 +29,9 @@ def scan(blob: Blob, limits: Limits, /) -> Iterator[Hit]:
     if end is None:
         return
     archive = Archive(blob, end, limits.header_bytes)
-    found = torch_zip.read(archive, limits)
-    if found is None:
+    if not torch_zip.is_torch(archive):
         return
+    found = torch_zip.read(archive, limits)
     yield from _storages(found)
     source: list[bytes] = []
     native: list[bytes] = []

@@ -197,7 +197,9 @@ def test_many_false_end_records_end_the_search() -> None:
 # --- names --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["../x", "a/../../x", "..\\x", "a\\..\\..\\x", "./../x", "a/b/../../../c", ".."])
+@pytest.mark.parametrize(
+    "name", ["../x", "a/../../x", "..\\x", "a\\..\\..\\x", "./../x", "a/b/../../../c", "..", "a/\0/../../x"]
+)
 def test_names_that_escape(name: str) -> None:
     """Each of these leaves the folder it is unpacked into."""
     assert names.escapes(name)
@@ -210,10 +212,13 @@ def test_names_that_stay(name: str) -> None:
 
 
 def test_drives_and_roots() -> None:
-    """A drive letter needs a separator after it; a variable called `w:0` has none."""
+    """A letter and a colon are a drive, but for the names of arrays."""
     assert names.is_drive("C:\\x")
-    assert names.is_drive("c:/x")
+    assert names.is_drive("c:/x.npy")
+    assert names.is_drive("c:x.txt")
     assert not names.is_drive("w:0.npy")
+    assert not names.is_drive("b:0")
+    assert not names.is_drive("bn:0/x")
     assert names.is_absolute("/etc/passwd")
     assert names.is_absolute("\\\\host\\share")
     assert not names.is_absolute("etc/passwd")

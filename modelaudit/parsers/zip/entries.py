@@ -15,6 +15,7 @@ from modelaudit.parsers.zip.ends import CENTRAL_MAGIC, LOCAL_MAGIC
 
 CENTRAL_BYTES = 46
 LOCAL_BYTES = 30
+DESCRIPTOR_BYTES = (12, 16, 20, 24)  # of a data descriptor: with or without signature, short or long sizes
 ENCRYPTED = 0x0001
 DESCRIPTOR = 0x0008  # sizes and CRC follow the data
 PATCHED = 0x0020

@@ -1,6 +1,7 @@
 """Which bytes of a zip belong to something, which to two things, and which to nothing."""
 
 from array import array
+from bisect import bisect_right
 from collections.abc import Iterator
 from itertools import pairwise
 
@@ -52,6 +53,28 @@ class Spans:
             covered = max(covered, end)
         if covered < size:
             yield Gap(covered, size)
+
+
+class Starts:
+    """Where members begin, eight bytes of memory for each; add them all before the first question."""
+
+    def __init__(self) -> None:
+        self._starts = array("Q")
+        self._sorted = False
+
+    def add(self, start: int) -> None:
+        """A member, directory or record begins at `start`."""
+        self._starts.append(start)
+
+    def after(self, place: int) -> int | None:
+        """The first start beyond `place`, unless something else starts at `place` too; `None` where there is none."""
+        if not self._sorted:
+            self._starts = array("Q", sorted(self._starts))
+            self._sorted = True
+        index = bisect_right(self._starts, place)
+        if index == len(self._starts) or (index > 1 and self._starts[index - 2] == place):
+            return None
+        return self._starts[index]
 
 
 class Ranges:

@@ -3,7 +3,7 @@
 import re
 import stat
 
-_DRIVE = re.compile(r"[A-Za-z]:[\\/]")
+_DRIVE = re.compile(r"[A-Za-z]:(?![^\\/]*\.npy$|\d+$)")  # arrays are called `w:0` and the like
 _SEPARATORS = re.compile(r"[\\/]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\u202a-\u202e\u2066-\u2069]")
 
@@ -17,7 +17,7 @@ def text(name: bytes) -> str:
 
 
 def is_drive(name: str) -> bool:
-    """Whether `name` begins with a drive letter and a separator."""
+    """Whether `name` begins with a drive letter. Names of arrays (`w:0`, `x:y.npy`) do not."""
     return _DRIVE.match(name) is not None
 
 
@@ -32,8 +32,12 @@ def climbs(name: str) -> bool:
 
 
 def escapes(name: str) -> bool:
-    """Whether `name`, read from the folder that it is unpacked into, leaves that folder."""
+    """Whether `name`, read from the folder that it is unpacked into, leaves that folder.
+
+    Control characters count for nothing, as readers drop them or end the name there.
+    """
     depth = 0
+    name = _CONTROL.sub("", name)
     for part in _SEPARATORS.split(name):
         if part == "..":
             depth -= 1

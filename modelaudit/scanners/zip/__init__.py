@@ -62,9 +62,11 @@ class _Scan:
     def items(self) -> Iterator[Item]:
         """The directory, then the members, then what is left over."""
         yield from self._directory.items()
-        self._torch = torch_zip.read(self._archive, self._limits)
+        if torch_zip.is_torch(self._archive):
+            beside = [] if self._small else self._heads(but_storages=True)
+            self._torch = torch_zip.read(self._archive, self._limits, beside)
+            self._tensors = {} if self._small else self._torch.tensors
         if not self._small:
-            self._tensors = {} if self._torch is None else self._torch.tensors
             self._fetch()
         for member in self._directory.members():
             end = self._tensors.get(member.entry.name)
@@ -79,11 +81,7 @@ class _Scan:
 
     def _fetch(self) -> None:
         """Ask at once for the head of every member that will be looked at, wherever its data start."""
-        wanted = Ranges(self._limits.coalesce_gap_bytes)
-        for entry, place in self._looked_at():
-            around = LOCAL_BYTES + len(entry.name) + len(entry.extra) + _EXTRA_BYTES
-            wanted.add(place, around + fetch_bytes(entry))
-        self._blob.require(wanted.merged())
+        self._blob.require(self._heads())
         wanted = Ranges(self._limits.coalesce_gap_bytes)
         for entry, place in self._looked_at():
             start = place + entries.local_bytes(self._blob, place)
@@ -91,6 +89,15 @@ class _Scan:
             if entry.flags & entries.DESCRIPTOR and not self._trailer(place, start + entry.packed):
                 wanted.add(start + entry.packed, max(entries.DESCRIPTOR_BYTES))
         self._blob.require(wanted.merged())
+
+    def _heads(self, but_storages: bool = False) -> list[tuple[int, int]]:
+        """Where the members begin, with some room for local extra fields that only the local headers tell of."""
+        wanted = Ranges(self._limits.coalesce_gap_bytes)
+        for entry, place in self._looked_at():
+            if not (but_storages and torch_zip.is_storage(entry.name)):
+                around = LOCAL_BYTES + len(entry.name) + len(entry.extra) + _EXTRA_BYTES
+                wanted.add(place, around + fetch_bytes(entry))
+        return wanted.merged()
 
     def _looked_at(self) -> Iterator[tuple[Entry, int]]:
         for member in self._directory.members():
@@ -148,6 +155,9 @@ class _Scan:
     def _content_hits(self, entry: Entry, header: Local, name: str) -> Iterator[Item]:
         encrypted = entry.flags & entries.ENCRYPTED
         summed = entry.crc or self._torch is None  # PyTorch can be told to leave the CRC out
+        most = max(self._limits.unpack_ratio * entry.packed, self._limits.unpack_ratio_floor_bytes)
+        if entry.method and entry.size > most:
+            yield Hit("zip-bomb", entry.position, {"name": name, "packed": entry.packed, "size": entry.size})
         if entry.method == 0 and entry.packed != entry.size and not encrypted:
             yield Hit("zip-stored-size", entry.position, {"name": name, "packed": entry.packed, "size": entry.size})
         elif summed and not encrypted and checksum_differs(self._blob, entry, header.data):
