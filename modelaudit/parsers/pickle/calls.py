@@ -46,6 +46,7 @@ _TYPES: Final = {
     "SuperType": ("builtins", "super"),
     "PropertyType": ("builtins", "property"),
 }
+_NAME_CHARS: Final = 1024  # of a dotted name that getattr builds step by step
 _CODE_CHARS: Final = 400
 _STEPS: Final = 16  # calls that one call is followed through
 _ITEMS: Final = 64  # items of an argument that a mapped callable is followed over
@@ -73,6 +74,8 @@ def call(state: State, func: Value, args: Value, opcode: str, steps: int = 0) ->
     if isinstance(func, Attribute):
         return _call_attribute(state, func, given)
     if isinstance(func, Instance):
+        if func.of.attribute == "__call__":
+            return func  # what an instance gives when it is called, called again
         inner = state.name(func.of.module, f"{func.of.name}.__call__", opcode, f"{func.of.path}(…)")
         inner.owner, inner.attribute = func.of, "__call__"
         return _call_global(state, inner, given, opcode, steps)
@@ -88,7 +91,7 @@ def _arguments(state: State, args: tuple[Value, ...] | None) -> str:
 def _call_global(state: State, func: Global, args: tuple[Value, ...] | None, opcode: str, steps: int) -> Value:
     func.called += 1
     path = func.path
-    if func.role is None and path not in _KEEP_ARGUMENTS and not is_pure(path):
+    if func.role is None and path not in _KEEP_ARGUMENTS and path not in _LATER and not is_pure(path):
         if func.called == 1:
             text = f"{func.via or path}({_arguments(state, args)})"
             state.events.append(Called(func, state.offset, opcode, text))
@@ -159,13 +162,15 @@ def attribute(state: State, owner: Value, name: object, made: Call) -> Value:
     if not isinstance(name, str):
         return state.unknown(shown(state, made))
     base = owner.of if isinstance(owner, Instance) else owner
-    if isinstance(base, Global):
+    if isinstance(base, Global) and len(base.name) + len(name) <= _NAME_CHARS:
         dotted = f"{base.name}.{name}" if base.name else name
         via = shown(state, made)
         found = state.name(base.module, dotted, NAMES.get(state.window.data[state.offset - state.window.base], ""), via)
         if found.owner is None and found.via and base.name:
             found.owner, found.attribute = base, name
         return found
+    if isinstance(base, Global):
+        return state.unknown(shown(state, made))
     if name.startswith("__") and name not in ("__getitem__", "__add__"):
         state.unknown(shown(state, made))
     return Attribute(owner, name)

@@ -14,6 +14,7 @@ from modelaudit.parsers.pickle.opcodes import CODES, COUNT_BYTES, LINES, NAMES, 
 
 PROBE_BYTES: Final = 1 << 16  # enough to leave no room for harmless opcodes before the first import
 _FIRST_BYTES: Final = 512
+_LASTING: Final = 12  # opcodes after which a stream without header is believed that goes on and on
 _LINE_BYTES: Final = 1 << 22  # the longest line with which a pickle of protocol 0 may begin
 _PIECES: Final = 16  # read one after the other; a pickle of large strings jumps over most of its bytes
 _SURE: Final = 6  # opcodes after which a stream with a protocol header is believed
@@ -197,7 +198,7 @@ def is_pickle(blob: Blob) -> bool:
     probing = _Probing(0)
     found = probing.found
     place = _follow(blob, probing, head)
-    going_on = 0 < place < blob.size
+    going_on = 0 < place < blob.size and found.opcodes >= _LASTING
     if head[0] == 0x80 and len(head) > 1 and head[1] <= 5:
         return found.opcodes >= _SURE or found.stopped or found.imports > 0 or (place > 0 and found.opcodes > 1)
     if found.imports and (found.calls or found.stopped or found.stdlib or found.after_import >= _AFTER_IMPORT):
@@ -208,17 +209,20 @@ def is_pickle(blob: Blob) -> bool:
 
 
 def _follow(blob: Blob, probing: _Probing, head: bytes) -> int:
-    """Go over the beginning of the blob; gives the place reached, -1 when the pickle stopped or broke before."""
+    """Go over the beginning of the blob; gives the place reached, -1 when the pickle stopped or broke before.
+
+    The blob's size when it ended first.
+    """
     place = 0
     for _ in range(_PIECES):
         step = probing.over(head)
         if step < 0:
             return -1
         place += step
-        if place >= min(PROBE_BYTES, blob.size):
+        if place >= blob.size or (place >= PROBE_BYTES and probing.found.opcodes >= _LASTING):
             break
-        if step == 0 and len(head) >= _LINE_BYTES:
-            return -1  # a line that does not end
+        if step == 0 and (len(head) >= _LINE_BYTES or place + len(head) >= blob.size):
+            return blob.size  # an opcode that is not all there, or a line that does not end
         length = _LINE_BYTES if step == 0 and len(head) >= PROBE_BYTES else PROBE_BYTES
         head = bytes(blob.view(place, length, _FIRST_BYTES if length == PROBE_BYTES else length))
     return min(place, blob.size)
