@@ -17,7 +17,8 @@ T = TypeVar("T")
 
 _FIRST_DELAY_SECONDS = 0.1  # doubles with each try
 _MOST_DELAY_SECONDS = 20.0  # then it stays
-_FEW_TRIES = 3  # all that a server gets which cannot be reached at all
+_FEW_TRIES = 3  # all that a server gets which could never be reached
+_MOST_PAUSE_SECONDS = 60.0  # that a server may impose on all requests; longer ones are kept by their own only
 _SHRINK = 0.7  # of the requests let through at a time, when one is refused for there being too many
 _SHRINK_SECONDS = 0.25  # a burst of such refusals counts once in this time
 
@@ -143,7 +144,7 @@ class Host:
                 raise _given_up(error, made + 1, deadline_seconds)
             except AttemptError as failure:
                 error = failure
-                self._heard(error)
+                self._heard(error, deadline_seconds)
             finally:
                 self.gate.leave()
             made += 1
@@ -161,19 +162,20 @@ class Host:
         self._well_at = anyio.current_time()
         self.gate.answered()
 
-    def _heard(self, error: AttemptError) -> None:
+    def _heard(self, error: AttemptError, deadline_seconds: float) -> None:
         self._reached = self._reached or not error.silent
         if error.busy:
-            self.gate.refused(error.pause_seconds)
+            pause = min(error.pause_seconds, _MOST_PAUSE_SECONDS)
+            self.gate.refused(0 if self._down(deadline_seconds) else pause)
         elif not error.again:
             self._well_at = anyio.current_time()  # a clear no is an answer
 
-    def _hopeless(self, tries: int, error: AttemptError, seconds: float) -> bool:
-        if tries < _FEW_TRIES:
-            return False
-        if error.silent and not self._reached:
-            return True
-        return self._well_at is not None and anyio.current_time() - self._well_at > seconds
+    def _down(self, deadline_seconds: float) -> bool:
+        """Whether the server has not answered anyone well for a whole deadline: waiting for it was tried."""
+        return self._well_at is not None and anyio.current_time() - self._well_at > deadline_seconds
+
+    def _hopeless(self, tries: int, error: AttemptError, deadline_seconds: float) -> bool:
+        return self._down(deadline_seconds) or (error.silent and not self._reached and tries >= _FEW_TRIES)
 
 
 def _delay(tries: int, asked_seconds: float) -> float:

@@ -292,14 +292,14 @@ class _Client(asyncio.Protocol):
             if self._spoil(head, data):
                 return
             data_here = data[: self._response.feed(data)] if data else b""
-            self._transport.write(head + data_here)
             self._count(len(data_here))
+            self._transport.write(head + data_here)
         else:
             if self._spoil(b"", data):
                 return
             count = self._response.feed(data)
-            self._transport.write(data[:count])
             self._count(count)
+            self._transport.write(data[:count])
         if self._response.done:
             self._next()
 
@@ -311,8 +311,8 @@ class _Client(asyncio.Protocol):
         room = fault.after_bytes - self._body_bytes
         if len(data) < room:
             return False
-        self._transport.write(head + data[:room])
         self._count(room)
+        self._transport.write(head + data[:room])
         if fault.act == "cut":
             self._transport.close()
         elif fault.act == "reset":
@@ -346,8 +346,8 @@ class _Client(asyncio.Protocol):
         asyncio.get_running_loop().call_later(delay, self._answer_now, answer, len(body))
 
     def _answer_now(self, answer: bytes, count: int) -> None:
-        self._transport.write(answer)
         self._count(count)
+        self._transport.write(answer)
         self._next()
 
     def _reset(self) -> None:

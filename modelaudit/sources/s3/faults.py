@@ -83,6 +83,7 @@ _NO_CREDENTIALS = (
     aws.InfiniteLoopConfigError,
 )
 _BAD_ADDRESS = (aws.ParamValidationError, aws.UnsupportedS3ArnError, aws.InvalidRegionError)
+_SECONDS = re.compile(r"\d{1,9}(\.\d{1,9})?")
 _CODE = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -178,10 +179,8 @@ def refusal(what: str, said: str, status: int, headers: dict[str, str]) -> Attem
 
 def _retry_after(said: str) -> float:
     """The seconds that a Retry-After header asks for: a number or a date; 0 when there is none."""
-    try:
-        return max(0.0, float(said))
-    except ValueError:
-        pass
+    if _SECONDS.fullmatch(said):
+        return float(said)
     try:
         return max(0.0, parsedate_to_datetime(said).timestamp() - time())
     except (ValueError, TypeError):

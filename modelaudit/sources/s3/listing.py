@@ -70,7 +70,7 @@ class Listing:
                 found = True
                 yield page
         except SourceError as error:
-            yield [self._failed(_both(place, error) if denied and not found else error)]
+            yield [self._failed(_both(place, denied, error) if denied and not found else error)]
             return
         if place.key and not found:
             yield [self._failed(SourceError("not_found", f"{place.uri()}: no object of this name and none below it"))]
@@ -84,9 +84,8 @@ class Listing:
             if error.reason not in _UNDECIDED:
                 raise
             return await self._by_reading(error)
-        return next(
-            (target for target in self._targets(page, place.key) if target.key == f"{place.bucket}/{place.key}"), None
-        )
+        named = f"{place.bucket}/{place.key}"
+        return next((target for target in self._targets(page, place.key) if target.key == named), None)
 
     async def _by_reading(self, denied: SourceError) -> Target:
         """The object, if it can be read though nothing may be listed. Raises `denied` if not."""
@@ -121,25 +120,26 @@ class Listing:
         return await self._connection.host.ask(attempt, self._limits.listing_deadline_seconds)
 
     def _targets(self, page: Mapping[str, Any], prefix: str) -> Sequence[Target]:
-        return [self._target(entry) for entry in page.get("Contents", ()) if entry["Key"].startswith(prefix)]
+        entries = page.get("Contents", ())
+        return [self._target(entry) for entry in entries if entry.get("Key") and entry["Key"].startswith(prefix)]
 
     def _target(self, entry: Mapping[str, Any]) -> Target:
-        key, size = entry["Key"], entry.get("Size")
+        key, size = entry["Key"], entry.get("Size", -1)
         skip = None
         if entry.get("StorageClass") in _ARCHIVED:
             skip = ("archived", f"in storage class {entry['StorageClass']}: restore it first")
         elif size == 0 and key.endswith("/"):
             skip = ("folder_marker", "an empty object that stands for a folder")
-        return Target(self._place.uri(key), f"{self._place.bucket}/{key}", size, etag(entry.get("ETag")), None, skip)
+        named, known = f"{self._place.bucket}/{key}", None if size < 0 else size
+        return Target(self._place.uri(key), named, known, etag(entry.get("ETag")), None, skip)
 
     def _failed(self, error: SourceError) -> Target:
         return failed(self._place.uri(), f"{self._place.bucket}/{self._place.key}", error.reason, error.message)
 
 
-def _both(place: Address, error: SourceError) -> SourceError:
-    if error.reason not in _UNDECIDED:
-        return error
-    message = (
-        f"{place.uri()} may be neither read nor listed: s3:GetObject on it or s3:ListBucket on the bucket is needed"
-    )
-    return SourceError("access_denied", message)
+def _both(place: Address, unread: SourceError, unlisted: SourceError) -> SourceError:
+    """The error for what can be neither read nor listed."""
+    if {unread.reason, unlisted.reason} != {"access_denied"}:
+        return unlisted
+    needed = "s3:GetObject on it or s3:ListBucket on the bucket is needed"
+    return SourceError("access_denied", f"{place.uri()}: access denied to read and to list it; {needed}")

@@ -10,13 +10,15 @@ from modelaudit.sources.s3.faults import bad_answer
 
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19}|\*)")
 _NUMBER = re.compile(r"\d{1,19}")
+_ETAG = re.compile(r"[!#-~]{1,200}")  # what can be sent back in a header
 _PIECE_BYTES = 1 << 20  # of a body, taken from the connection at a time
 _WORTH_BYTES = 16 << 10  # an attempt that brought this much has moved on
 
 
 def etag(said: str | None) -> str | None:
-    """An ETag without its quotes; a weak one keeps its `W/`. Servers disagree on the quotes."""
-    return said.replace('"', "") or None if said else None
+    """An ETag without its quotes, as servers disagree on them; a weak one keeps its `W/`. None if it is unusable."""
+    bare = said.replace('"', "") if said else ""
+    return bare if _ETAG.fullmatch(bare) else None
 
 
 class RangeRead:

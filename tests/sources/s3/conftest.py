@@ -8,7 +8,7 @@ import pytest
 from modelaudit.limits import Limits
 from modelaudit.model import Target
 from modelaudit.sources.s3 import S3
-from tests.servers.fault_proxy import FaultProxy
+from tests.servers.fault_proxy import Counts, FaultProxy
 from tests.servers.seaweed import Seaweed
 
 LIMITS = Limits(read_deadline_seconds=5, listing_deadline_seconds=5, stall_timeout_seconds=0.3, concurrency=8)
@@ -19,9 +19,17 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-@pytest.fixture
-async def source(aws: FaultProxy) -> AsyncIterator[S3]:
+@pytest.fixture(params=["by the library", "signed by us"])
+async def source(aws: FaultProxy, s3_server: Seaweed, request: pytest.FixtureRequest) -> AsyncIterator[S3]:
+    """The source, once with all requests made by the AWS library, once with the way to the bucket learnt."""
     async with S3(LIMITS) as opened:
+        if request.param == "by the library":
+            opened._connection._ways["models"] = None
+        else:
+            version = s3_server.put("warm-up", b"x")
+            await opened.read(Target("s3://models/warm-up", "models/warm-up", 1, version), 0, 1, version)
+            assert opened._connection._ways["models"] is not None
+            aws.counts = Counts()
         yield opened
 
 

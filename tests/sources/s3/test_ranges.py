@@ -23,9 +23,7 @@ async def refusal(source: S3, target: Target, offset: int = 0, length: int = 100
     return error.value
 
 
-async def test_a_range_is_one_get_with_its_bytes_size_and_version(
-    source: S3, folder: Folder, aws: FaultProxy
-) -> None:
+async def test_a_range_is_one_get_with_its_bytes_size_and_version(source: S3, folder: Folder, aws: FaultProxy) -> None:
     """No HEAD, no request for anything else, and the ETag stands without quotes."""
     target = folder.put("a.bin", DATA)
     chunk = await source.read(target, 1000, 2000, target.version)
@@ -165,9 +163,7 @@ async def test_what_does_not_pass_is_one_clear_error(
         assert (await source.read(other, 0, 5, other.version)).data == DATA[:5]
 
 
-async def test_many_readers_of_a_throttling_server_all_get_their_bytes(
-    folder: Folder, aws: FaultProxy
-) -> None:
+async def test_many_readers_of_a_throttling_server_all_get_their_bytes(folder: Folder, aws: FaultProxy) -> None:
     """A fifth of all requests is refused: everybody slows down, nobody fails."""
     target = folder.put("a.bin", DATA)
     aws.faults.append(slow_down("GET", None, share=0.2))
@@ -177,10 +173,9 @@ async def test_many_readers_of_a_throttling_server_all_get_their_bytes(
         chunk = await source.read(target, number * 1000, 1000, target.version)
         done.append(chunk.data == DATA[number * 1000 : number * 1000 + 1000])
 
-    async with opened(concurrency=16, read_deadline_seconds=60) as source:
-        async with anyio.create_task_group() as group:
-            for number in range(150):
-                group.start_soon(read, number)
+    async with opened(concurrency=16, read_deadline_seconds=60) as source, anyio.create_task_group() as group:
+        for number in range(150):
+            group.start_soon(read, number)
     assert done == [True] * 150
     assert aws.counts.most_in_flight["GET"] <= 16
 
@@ -201,9 +196,7 @@ async def test_connections_are_used_again_and_bounded(folder: Folder, aws: Fault
 # --- servers that do as they like ---------------------------------------------------------------------------
 
 
-async def test_a_server_without_ranges_is_read_as_far_as_needed(
-    source: S3, folder: Folder, aws: FaultProxy
-) -> None:
+async def test_a_server_without_ranges_is_read_as_far_as_needed(source: S3, folder: Folder, aws: FaultProxy) -> None:
     """It answers 200 with the whole object: the range is cut out, and the rest is not read."""
     data = random.Random(9).randbytes(12_000_000)
     target = folder.put("a.bin", data)
@@ -298,12 +291,9 @@ async def test_a_deleted_object_is_not_found(source: S3, folder: Folder) -> None
     assert (error.reason, error.message) == ("not_found", f"{target.uri}: there is no such object")
 
 
-async def test_keys_with_dots_are_sent_as_they_are(source: S3, folder: Folder, aws: FaultProxy) -> None:
+async def test_keys_with_dots_and_slashes_are_sent_as_they_are(source: S3, folder: Folder, aws: FaultProxy) -> None:
     """No part of the way to the server takes them for a path."""
-    for _ in range(2):  # by the library, then by ourselves
-        aws.faults.append(s3_error(404, "NoSuchKey", "GET"))
-        key = f"{folder.name}/a/../b/./c"
-        await refusal(source, Target(f"s3://models/{key}", f"models/{key}"))
-        good = folder.put("x", b"x")
-        await source.read(good, 0, 1, good.version)
-    assert [line for line, _ in aws.counts.lines if ".." in line] == [f"GET /models/{key}"] * 2
+    aws.faults.append(s3_error(404, "NoSuchKey", "GET"))
+    key = f"{folder.name}/a/../b/./c//d"
+    await refusal(source, Target(f"s3://models/{key}", f"models/{key}"))
+    assert [line for line, _ in aws.counts.lines] == [f"GET /models/{key}"]

@@ -76,9 +76,7 @@ def test_other_ways_of_signing_teach_nothing(url: str, sent: dict[str, str], acc
     assert learn(url, sent, "k", access_key) is None
 
 
-async def test_a_bucket_that_refuses_our_signature_is_read_through_the_library(
-    folder: Folder, aws: FaultProxy
-) -> None:
+async def test_a_bucket_that_refuses_our_signature_is_read_through_the_library(folder: Folder, aws: FaultProxy) -> None:
     """Once found out, it costs no second request."""
     target = folder.put("a.bin", b"0123456789")
     async with opened() as source:
