@@ -153,10 +153,10 @@ class _Run:
             status, reason, message = "partial", self._notes[0].reason, self._notes[0].message
             if len(self._notes) > 1:
                 message += f" (and {len(self._notes) - 1} more)"
-        elif not any(format.scanned for format in formats):
+        elif not self._understood() and not self._findings:
             named = " and ".join(format.title for format in formats)
             status, reason = "skipped", "unsupported"
-            message = f"{named} is recognised but not scanned" if named else "no known model format"
+            message = f"{named}: nothing in it that is scanned" if named else "no known model format"
         return Inspection(
             status=status,
             reason=reason,
@@ -169,6 +169,11 @@ class _Run:
             assets_cut=self._assets_cut,
             bytes_viewed=blob.bytes_viewed if isinstance(blob, RootBlob) else blob.size,
         )
+
+    def _understood(self) -> bool:
+        """Whether any scanner ran on more than a wrapping."""
+        known = self._engine.catalogue.formats
+        return any(not known[name].wrapper for name in self._scanners)
 
     # --- going through items ------------------------------------------------------------------------------
 
@@ -218,6 +223,8 @@ class _Run:
             formats = self._formats_of_child(child, inner)
             self._scan_as(inner, formats, place, depth + 1)
             if isinstance(inner, UnpackedBlob):
+                if not formats:
+                    inner.sample()
                 self._after_stream(inner, child, blob, location, depth)
         except Missing as missing:
             self.missing.extend(missing.ranges)
@@ -230,6 +237,8 @@ class _Run:
 
     def _after_stream(self, inner: UnpackedBlob, child: Child, blob: Blob, location: str, depth: int) -> None:
         """What a compressed stream turned out to be: broken, or shorter than the bytes it lies in."""
+        if inner.exceeded is not None:
+            self._exceeded(inner.exceeded, location)
         if inner.broken is not None:
             self._notes.append(Note("broken", f"{location}: {inner.broken.message}", inner.broken.offset))
         end = child.offset + child.length

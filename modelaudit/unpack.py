@@ -22,6 +22,7 @@ _PIECE_BYTES = 256 * 1024  # packed bytes taken from the parent at a time
 _LEAST_BYTES = 16 * 1024  # fewer than that are only taken where the packed bytes end
 _STEP_BYTES = 256 * 1024  # unpacked bytes produced at a time
 _ZSTD_PIECE_BYTES = 1024  # zstandard gives no bound on output: 1 KiB of packed bytes is at most 32 MiB
+_SAMPLE_BYTES = 1 * MIB
 _PROOF_BYTES = 64  # unpacked bytes that chance does not give
 _WINDOW_BYTES = 256 * MIB  # the most memory that a decoder may ask for; xz -9 needs 65 MiB
 _VERIFIED_BYTES = 1 * MIB  # declared sizes up to this are checked by unpacking; larger ones are believed
@@ -73,8 +74,8 @@ def unpacks(blob: Blob, codec: str, limits: Limits) -> bool:
 class UnpackedBlob:
     """Compressed bytes as a blob: unpacked on demand, kept, never further than a read needs.
 
-    A stream that breaks ends where it breaks: what came before stays readable and `broken` says why.
-    `packed_end` is where the last frame ends in the parent, once that is known.
+    A stream that breaks, or asks for more than the budget, ends there: what came before stays readable, and
+    `broken` or `exceeded` says why. `packed_end` is where the last frame ends in the parent, once that is known.
     """
 
     def __init__(self, parent: Blob, child: Child, budget: Budget, limits: Limits) -> None:
@@ -89,6 +90,7 @@ class UnpackedBlob:
         self._decoder: _Decoder | None = None
         self._finished = False
         self.broken: ParseError | None = None
+        self.exceeded: LimitExceeded | None = None
         self.packed_end: int | None = None
 
     @property
@@ -108,11 +110,16 @@ class UnpackedBlob:
             self._step()
         return memoryview(bytes(self._out[offset : offset + max(0, length)]))
 
+    def sample(self) -> None:
+        """Unpack what the first mebibyte of packed bytes gives: contents that nobody reads may still be a bomb."""
+        while not self._finished and self._next - self._begin < _SAMPLE_BYTES:
+            self._step()
+
     def require(self, ranges: Sequence[tuple[int, int]]) -> None:
         """Packed bytes are asked for when they are needed: which ones, only unpacking tells."""
 
     def _step(self) -> None:
-        """Produce some bytes, or find out that there are no more. Raises `Missing`, `LimitExceeded`."""
+        """Produce some bytes, or find out that there are no more. Raises `Missing`."""
         try:
             if self._decoder is None and not self._open_frame():
                 return
@@ -127,8 +134,9 @@ class UnpackedBlob:
             if self._decoder.eof:
                 self._next -= len(self._decoder.unused)
                 self._decoder = None
-        except MemoryError:
-            raise
+        except LimitExceeded as limit:
+            self.exceeded = limit
+            self._end(None)
         except _BROKEN as error:
             self._end(ParseError(f"broken {self._codec} stream: {error}", self._next))
 
@@ -144,14 +152,32 @@ class UnpackedBlob:
         first = self._next == self._begin
         if not first:
             self._next = min(self._next + frame.trailer_bytes, self._stop)
-        head = bytes(self._parent.view(self._next, min(_LEAST_BYTES, self._stop - self._next)))
+        place, head = self._skip(frame, self._next, 0 if first else frame.padding)
         if not first and (frame.magic is None or not head.startswith(frame.magic)):
             self.packed_end = self._next
             self._end(None)
             return False
         skipped, self._decoder = frame.open(head)
-        self._next += skipped
+        self._next = place + skipped
         return True
+
+    def _skip(self, frame: "_Frame", place: int, padding: int) -> tuple[int, bytes]:
+        """Where the next frame may begin, and its first bytes: readers skip padding and frames for others."""
+        head = self._head(place)
+        while padding and head and not head.strip(b"\0"):
+            place += len(head)
+            head = self._head(place)
+        if padding:
+            zeros = len(head) - len(head.lstrip(b"\0"))
+            place += zeros - zeros % padding
+            head = self._head(place)
+        while frame.skippable and len(head) >= 8 and head[0] & 0xF0 == 0x50 and head[1:4] == b"\x2a\x4d\x18":
+            place += 8 + int.from_bytes(head[4:8], "little")
+            head = self._head(place)
+        return place, head
+
+    def _head(self, place: int) -> bytes:
+        return bytes(self._parent.view(place, max(0, min(_LEAST_BYTES, self._stop - place))))
 
     def _keep(self, out: bytes) -> None:
         self._budget.add_unpacked(len(out))
@@ -229,6 +255,8 @@ class _Frame:
 
     magic: bytes | None = None
     trailer_bytes = 0
+    padding = 0  # further frames may stand behind zeros, in multiples of this
+    skippable = False  # frames that are for somebody else may stand before and between (RFC 8878, 3.1.2)
 
     def open(self, head: bytes) -> tuple[int, _Decoder]:
         """Bytes to skip before the decoder's input, and the decoder. Raises one of `_BROKEN`."""
@@ -246,6 +274,7 @@ class _ZlibFrame(_Frame):
 
 class _GzipFrame(_Frame):
     magic = b"\x1f\x8b\x08"
+    padding = 1
     trailer_bytes = 8
 
     def open(self, head: bytes) -> tuple[int, _Decoder]:
@@ -266,6 +295,7 @@ class _LzmaFrame(_Frame):
 
 class _XzFrame(_Frame):
     magic = b"\xfd7zXZ\x00"
+    padding = 4
 
     def open(self, head: bytes) -> tuple[int, _Decoder]:
         return 0, _Bounded(lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_WINDOW_BYTES))
@@ -273,6 +303,7 @@ class _XzFrame(_Frame):
 
 class _ZstdFrame(_Frame):
     magic = b"\x28\xb5\x2f\xfd"
+    skippable = True
 
     def open(self, head: bytes) -> tuple[int, _Decoder]:
         return 0, _Zstd()
@@ -280,6 +311,7 @@ class _ZstdFrame(_Frame):
 
 class _Lz4Frame(_Frame):
     magic = b"\x04\x22\x4d\x18"
+    skippable = True
 
     def open(self, head: bytes) -> tuple[int, _Decoder]:
         return 0, _Bounded(lz4.frame.LZ4FrameDecompressor())

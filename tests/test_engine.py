@@ -1,5 +1,6 @@
 """The engine with scanners of our own making: what happens around a scanner, whatever it does."""
 
+import gzip
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +9,7 @@ import pytest
 
 from modelaudit import catalogue
 from modelaudit.blob import Blob, BytesBlob, RootBlob, read
-from modelaudit.engine import Engine, Item
+from modelaudit.engine import Engine, Item, inspect
 from modelaudit.errors import LimitExceeded, Missing, ParseError
 from modelaudit.limits import Limits
 from modelaudit.model import Asset, Child, Hit, Inspection, Note, Severity
@@ -86,6 +87,12 @@ def test_what_no_scanner_knows_is_skipped_and_said(make: Callable[..., Engine]) 
     """Unknown bytes are never called scanned."""
     found = run(make(a=bad), b"?")
     assert (found.status, found.reason, found.formats) == ("skipped", "unsupported", ())
+
+
+def test_a_wrapping_around_the_unknown_is_not_a_scan() -> None:
+    """A compressed file of something that nobody knows is skipped, not scanned."""
+    found = inspect(BytesBlob(gzip.compress(b"a,b,c\n1,2,3\n" * 100)))
+    assert (found.status, found.reason, found.formats) == ("skipped", "unsupported", ("gzip",))
 
 
 def test_a_format_without_scanner_is_named(make: Callable[..., Engine]) -> None:

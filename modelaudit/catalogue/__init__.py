@@ -36,7 +36,8 @@ class Format(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One file format. `always` asks the scanner's own `fits` about every blob, signature or not.
 
     `fallback` formats are only tried on blobs that no other format claimed. `scanned` is false for formats
-    that are identified so that the record can say what it is that nobody looked at.
+    that are identified so that the record can say what it is that nobody looked at. A `wrapper` only holds
+    something else: a file in which nothing but wrappers was recognised counts as unsupported.
     """
 
     id: str
@@ -46,6 +47,7 @@ class Format(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     always: bool = False
     fallback: bool = False
     scanned: bool = True
+    wrapper: bool = False
     hint: Hint = Hint()
 
 

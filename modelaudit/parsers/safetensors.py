@@ -128,6 +128,9 @@ def _tensor(name: str, entry: object) -> Tensor:
         return Tensor(name, dtype, 0, 0, None, "its shape is no list of sizes")
     if not isinstance(offsets, list) or len(offsets) != 2 or not all(_natural(place) for place in offsets):
         return Tensor(name, dtype, 0, 0, None, "its data_offsets are no two offsets")
+    extra = fields.keys() - {"dtype", "shape", "data_offsets"}
+    if extra:
+        return Tensor(name, dtype, offsets[0], offsets[1], None, f"it has the unknown key {min(extra)!r}")
     bits = DTYPE_BITS.get(dtype)
     needed = None
     if bits is not None:

@@ -4,6 +4,7 @@ import base64
 import binascii
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from itertools import pairwise
 
 from modelaudit.blob import Blob
@@ -40,7 +41,9 @@ _SECRETS = {
     "an API key": re.compile(r"\bsk-[A-Za-z0-9_-]{32,}\b"),
 }
 _PATH = re.compile(r"(?:^|[/\\])\.\.(?:[/\\]|$)|^[/\\]|^[A-Za-z]:[/\\]|[\x00-\x1f\x7f]")
-_PICKLE = re.compile(r"^(?:\\x80[\\\x00-\x05]|gASV|gAN|gAJ|KGRw|\(dp|cos\n|cposix\n|cbuiltins\n|c__builtin__\n)")
+_HEX = re.compile(r"(?:[0-9A-Fa-f]{2}){16,}")
+_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{20,}={0,2}")
+_BEGINNINGS = (b"\x80", b"c", b"(", b"]", b"}", b"\x1f\x8b", b"\x78", b"PK\x03\x04")  # of pickles and what holds them
 
 
 def fits(blob: Blob, limits: Limits, /) -> bool:
@@ -76,7 +79,7 @@ def scan(blob: Blob, limits: Limits, /) -> Iterator[Hit | Child | Asset | Note]:
     yield from _names(header.tensors)
     yield from _sizes(header.tensors)
     yield from _layout(header, blob.size)
-    yield from _metadata(header)
+    yield from _metadata(header, limits)
 
 
 def _form(header: Header) -> Iterator[Hit]:
@@ -162,7 +165,7 @@ def _outside(outside: Sequence[Tensor], spans: Sequence[Tensor], data_bytes: int
     return Hit("safetensors-out-of-bounds", PREFIX_BYTES, evidence)
 
 
-def _metadata(header: Header) -> Iterator[Hit | Child]:
+def _metadata(header: Header, limits: Limits) -> Iterator[Hit | Child]:
     for key, value in header.metadata.items():
         for text in (key, value):
             if not isinstance(text, str):
@@ -179,14 +182,18 @@ def _metadata(header: Header) -> Iterator[Hit | Child]:
                 if found:
                     shown = found[0][:_MASK_SHOWN] + "…"
                     yield Hit("safetensors-metadata-secret", PREFIX_BYTES, {"key": key, "what": what, "excerpt": shown})
-            if _PICKLE.match(text):
-                yield Child(f"__metadata__.{key}", data=_bytes(text))
+        if isinstance(value, str) and len(value) <= limits.text_bytes:
+            for data in _encoded(value.strip()):
+                if data.startswith(_BEGINNINGS):
+                    yield Child(f"__metadata__.{key}", data=data)
 
 
-def _bytes(text: str) -> bytes:
-    """Text that may be a pickle, as the bytes that a tool would load: base64, or the characters themselves."""
-
-    try:
-        return base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
-        return text.encode("latin-1", "replace")
+def _encoded(text: str) -> Iterator[bytes]:
+    """What `text` is in bytes, for each encoding in which a tool might keep bytes there."""
+    yield text.encode("utf-8", "surrogatepass")
+    if _HEX.fullmatch(text):
+        yield bytes.fromhex(text)
+    if _BASE64.fullmatch(text):
+        standard = text.rstrip("=").translate(str.maketrans("-_", "+/"))
+        with suppress(binascii.Error):
+            yield base64.b64decode(standard + "=" * (-len(standard) % 4))

@@ -5,6 +5,12 @@ from collections.abc import Iterator
 from modelaudit.blob import Blob
 from modelaudit.limits import Limits
 from modelaudit.model import Child
+from modelaudit.unpack import unpacks
+
+
+def fits(blob: Blob, limits: Limits, /) -> bool:
+    """Whether the stream unpacks: what may come first is common to two formats."""
+    return unpacks(blob, "zstd", limits)
 
 
 def scan(blob: Blob, limits: Limits, /) -> Iterator[Child]:

@@ -1,0 +1,19 @@
+"""Compressed joblib files of versions before 0.10: `ZF`, a length in hexadecimal, a zlib stream.
+
+joblib still reads them (joblib.numpy_pickle_compat.read_zfile): the length takes 19 characters, in the
+oldest ones 20.
+"""
+
+from collections.abc import Iterator
+
+from modelaudit.blob import Blob, read
+from modelaudit.limits import Limits
+from modelaudit.model import Child
+
+_HEADER_BYTES = 21
+
+
+def scan(blob: Blob, limits: Limits, /) -> Iterator[Child]:
+    """The pickle inside."""
+    start = _HEADER_BYTES + (read(blob, _HEADER_BYTES, 1) == b" ")
+    yield Child("unpacked", start, max(0, blob.size - start), "zlib")

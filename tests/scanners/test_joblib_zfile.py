@@ -1,0 +1,19 @@
+"""joblib files of before 0.10."""
+
+import zlib
+
+import pytest
+
+from tests.scanners.streams import ATTACK, ORDINARY, look
+
+
+def zfile(data: bytes, extra: bytes = b"") -> bytes:
+    return b"ZF" + hex(len(data)).encode().ljust(19) + extra + zlib.compress(data)
+
+
+@pytest.mark.parametrize("extra", [b"", b" "], ids=["19 characters", "20 characters"])
+def test_the_pickle_inside_is_scanned(extra: bytes) -> None:
+    """An attack is found, an ordinary pickle is silent."""
+    assert "critical" in {finding.severity for finding in look(zfile(ATTACK, extra)).findings}
+    found = look(zfile(ORDINARY, extra))
+    assert (found.status, found.formats, found.findings) == ("scanned", ("joblib_zfile",), ())
