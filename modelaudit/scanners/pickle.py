@@ -58,6 +58,11 @@ def _known() -> Callables:
     return callables.load()
 
 
+def warm() -> None:
+    """Load the verdicts before the cage closes: afterwards no file can be opened."""
+    _known()
+
+
 def fits(blob: Blob, limits: Limits, /) -> bool:
     """Whether the blob begins with a pickle, whatever its name. Text and other formats do not."""
     return parser.is_pickle(blob)
