@@ -12,7 +12,7 @@ from modelaudit.errors import ParseError
 from modelaudit.parsers.pickle.actions import ACTIONS
 from modelaudit.parsers.pickle.compute import plain
 from modelaudit.parsers.pickle.memo import OPAQUE
-from modelaudit.parsers.pickle.opcodes import CODES, COUNT_BYTES, NAMES, SIZE
+from modelaudit.parsers.pickle.opcodes import BYTES, CODES, COUNT_BYTES, NAMES, SIZE
 from modelaudit.parsers.pickle.reading import MARGIN_BYTES
 from modelaudit.parsers.pickle.skim import LOOK_BYTES, step
 from modelaudit.parsers.pickle.state import ITEMS_EACH, STACK_MOST, State
@@ -24,7 +24,7 @@ _STOP: Final = CODES["STOP"]
 _LITERAL, _TEXT, _MEMOIZE, _PUT, _GET, _MARK, _NONE, _MAKE = range(1, 9)
 _HOT: Final = {
     "BININT BININT1 BININT2 BINFLOAT": _LITERAL,
-    "SHORT_BINUNICODE BINUNICODE SHORT_BINSTRING SHORT_BINBYTES LONG1": _TEXT,
+    "SHORT_BINUNICODE SHORT_BINSTRING SHORT_BINBYTES LONG1": _TEXT,
     "MEMOIZE": _MEMOIZE,
     "BINPUT LONG_BINPUT": _PUT,
     "BINGET LONG_BINGET": _GET,
@@ -36,6 +36,8 @@ _BY_NAME: Final = {name: effect for names, effect in _HOT.items() for name in na
 _EFFECT: Final = tuple(_BY_NAME.get(NAMES.get(op, ""), 0) for op in range(256))
 _TUPLE1: Final = CODES["TUPLE1"]
 _SETITEM: Final = CODES["SETITEM"]
+_BINGET: Final = CODES["BINGET"]
+_BINPUT: Final = CODES["BINPUT"]
 
 
 def run(state: State) -> Iterator[Event]:
@@ -117,28 +119,27 @@ def _follow(state: State) -> None:
             op = data[i]
             effect = effects[op]
             if effect == _TEXT:
-                start = i + 1 + COUNT_BYTES[op]
-                n = int.from_bytes(data[i + 1 : start], "little")
-                if base + start + n > size:
-                    break
+                n = data[i + 1]
                 push(base + i)
                 if n >= LOOK_BYTES:
-                    state.look(op, base + start, n)
-                i = start + n
+                    state.look(op, base + i + 2, min(n, size - base - i - 2))
+                i += n + 2
             elif effect == _MEMOIZE and dense:
                 value = stack[-1]
                 cells.append(value if type(value) is int else memo.code(value))
                 i += 1
+            elif effect == _GET:
+                code = cells[data[i + 1] if op == _BINGET else int.from_bytes(data[i + 1 : i + 5], "little")]
+                push(code if code > OPAQUE else memo.value(code))
+                i += sizes[op]
             elif effect == _LITERAL:
                 push(base + i)
                 i += sizes[op]
-            elif effect == _PUT and dense and int.from_bytes(data[i + 1 : i + sizes[op]], "little") == len(cells):
+            elif effect == _PUT and dense:
+                if (data[i + 1] if op == _BINPUT else int.from_bytes(data[i + 1 : i + 5], "little")) != len(cells):
+                    break
                 value = stack[-1]
                 cells.append(value if type(value) is int else memo.code(value))
-                i += sizes[op]
-            elif effect == _GET:
-                code = cells[int.from_bytes(data[i + 1 : i + sizes[op]], "little")]
-                push(code if code > OPAQUE else memo.value(code))
                 i += sizes[op]
             elif effect == _MARK:
                 marks.append(len(stack))
@@ -195,6 +196,18 @@ def _short_tuple(state: State, data: bytes, i: int, op: int) -> int:
     return i + 1
 
 
+def _long_text(state: State, data: bytes, i: int, op: int) -> int:
+    start = i + 1 + COUNT_BYTES[op]
+    n = int.from_bytes(data[i + 1 : start], "little")
+    base = state.window.base
+    if base + start + n > state.blob.size:
+        return -1
+    state.stack.append(base + i)
+    if n >= LOOK_BYTES - 12 * (op in BYTES):
+        state.look(op, base + start, n)
+    return start + n
+
+
 def _line(state: State, data: bytes, i: int, op: int) -> int:
     end = data.find(b"\n", i) + 1
     if end <= 0 or end - i > LOOK_BYTES:
@@ -226,6 +239,7 @@ _QUICK_BY_NAME: Final[dict[str, Callable[[State, bytes, int, int], int]]] = {
     "SETITEMS APPENDS ADDITEMS": _items,
     "SETITEM APPEND": _item,
     "TUPLE1 TUPLE2 TUPLE3": _short_tuple,
+    "BINUNICODE BINUNICODE8 BINBYTES": _long_text,
     "INT FLOAT LONG UNICODE STRING": _line,
     "PUT": _put_line,
     "GET": _get_line,
