@@ -77,6 +77,7 @@ def slips() -> Iterator[Sample]:
             "model.tar",
             lambda _, kind=kind, target=target: _tar(kind, target),
             f"A tar with a {name}.{no_pickle}",
+            expect="warning" if name == "device" else "critical",
             loader="",
             ends=UNSUPPORTED,
         )
