@@ -23,7 +23,7 @@ from modelaudit.parsers.zip.layout import Starts
 
 _MARKS = re.compile(rb"/data\.pkl|/constants\.pkl|/byteorder|/\.data/|/archive_format|MAR-INF/MANIFEST\.json")
 _STORAGE = re.compile(rb"/(?:data|constants|tensors|traced_inputs)/\d+$|/weights/weight_\d+$|/\.data/\d+\.storage$")
-_PICKLE_BYTES = 64 << 20  # of one pickle that is read for its persistent ids; real ones stay below 30 MiB
+_PICKLE_BYTES = 64 << 20  # of all pickles that are read for their persistent ids; real ones stay below 30 MiB
 _PICKLES = 64  # of one archive; a package of more has its tensors looked at one by one
 _ALIGNMENT = 64  # bytes; other values stand in `.storage_alignment`
 _ALIGNMENT_MOST = 1 << 16
@@ -148,7 +148,9 @@ class _Reading:
         declared: dict[bytes, int | None] = {}
         if self._archive.shifted or len(self._archive.reads) != 1 or len(self._pickles) > _PICKLES:
             return declared
-        usable = [entry for entry in self._pickles if entry.method == 0 and entry.packed == entry.size <= _PICKLE_BYTES]
+        usable = [entry for entry in self._pickles if entry.method == 0 and entry.packed == entry.size]
+        if sum(entry.packed for entry in usable) > _PICKLE_BYTES:
+            return declared
         self._blob.require([*((entry.offset, _around(entry) + entry.packed) for entry in usable), *self._beside])
         for entry in usable:
             header = entries.local(self._blob, entry.offset)

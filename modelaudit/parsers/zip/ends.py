@@ -21,6 +21,7 @@ END_BYTES = 22
 TAIL_BYTES = END_BYTES + 0xFFFF  # the comment's length is a 16-bit number
 _LOCATOR_BYTES = 20
 _RECORD_BYTES = 56
+_AHEAD_BYTES = 1 << 20  # of a directory, asked for with its first entry; most are smaller
 _CANDIDATES = 16  # end records tried, from the last; a file with more is made to waste our time
 
 _END = struct.Struct("<4s4H2LH")
@@ -143,5 +144,5 @@ def _directories(blob: Blob, claims: list[Claim]) -> tuple[Directory, ...]:
         for start in (claim.limit - claim.size, claim.offset):
             if 0 <= start < claim.limit and start not in places:
                 places[start] = Directory(start, claim.limit, start - claim.offset, claim.count)
-    blob.require([(start, 4) for start in places])
+    blob.require([(start, min(found.limit - start, _AHEAD_BYTES)) for start, found in places.items()])
     return tuple(found for start, found in places.items() if bytes(blob.view(start, 4)) == CENTRAL_MAGIC)

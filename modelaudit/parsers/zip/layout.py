@@ -55,6 +55,24 @@ class Spans:
             yield Gap(covered, size)
 
 
+class Shared(msgspec.Struct, frozen=True):
+    """`count` spans begin in bytes that another claims; `length` bytes in all, the first at `start`."""
+
+    count: int
+    length: int
+    start: int
+
+
+def shared(spans: Spans, size: int) -> Shared | None:
+    """The overlaps of `spans` in `size` bytes, together; `None` when there are none."""
+    count = length = start = 0
+    for found in spans.sweep(size):
+        if isinstance(found, Overlap):
+            start = start if count else found.start
+            count, length = count + 1, length + found.length
+    return Shared(count, length, start) if count else None
+
+
 class Starts:
     """Where members begin, eight bytes of memory for each; add them all before the first question."""
 

@@ -56,6 +56,7 @@ class _Scan:
         self._tensors: dict[bytes, int] = {}
         self._spans = Spans()
         self._met: set[int] = set()
+        self._unpacked: set[int] = set()
         self._lost: list[str] = []
         self._lost_count = 0
 
@@ -77,7 +78,7 @@ class _Scan:
                 yield Asset(names.text(member.entry.name), "tensor", member.entry.size)
         yield from self._lost_headers()
         if not self._directory.cut:
-            yield from leftover.leftovers(self._archive, self._spans)
+            yield from leftover.leftovers(self._archive, self._spans, self._directory.overlapping)
 
     def _fetch(self) -> None:
         """Ask at once for the head of every member that will be looked at, wherever its data start."""
@@ -137,12 +138,21 @@ class _Scan:
             yield Note("truncated", f"{name}: {end - self._blob.size} bytes beyond the end", header.position)
         yield from self._content_hits(entry, header, name)
         if not (entry.name.endswith(b"/") and not entry.packed):
-            code = self._torch is not None and self._torch.is_code(entry.name)
-            for item in contents(self._blob, name, entry, header.data, entry.packed):
-                yield replace(item, format="torchscript") if code and isinstance(item, Child) else item
+            yield from self._contents(entry, header, name)
         if "method" in fields or "packed size" in fields:
             yield from contents(self._blob, f"{name} (local header)", header, header.data, header.packed)
         yield from hidden_fields(name, header.extra, header.data)
+
+    def _contents(self, entry: Entry, header: Local, name: str) -> Iterator[Item]:
+        """The member as a child; the same bytes once, where members share them."""
+        code = self._torch is not None and self._torch.is_code(entry.name)
+        if self._directory.overlapping:
+            same = hash((header.data, entry.packed, entry.method, code))
+            if same in self._unpacked:
+                return
+            self._unpacked.add(same)
+        for item in contents(self._blob, name, entry, header.data, entry.packed):
+            yield replace(item, format="torchscript") if code and isinstance(item, Child) else item
 
     def _trailer(self, position: int, end: int) -> int:
         """Length of the data descriptor after data that end at `end`, where it need not be read to be known.

@@ -8,8 +8,8 @@ from modelaudit.limits import Limits
 from modelaudit.model import Child, Evidence, Hit, Note, Severity
 from modelaudit.parsers.zip import entries, names
 from modelaudit.parsers.zip.archive import Archive, Member
-from modelaudit.parsers.zip.entries import Entry
-from modelaudit.parsers.zip.layout import Starts
+from modelaudit.parsers.zip.entries import LOCAL_BYTES, Entry
+from modelaudit.parsers.zip.layout import Spans, Starts, shared
 from modelaudit.scanners.zip.members import TEXT
 
 Item = Hit | Child | Note
@@ -24,8 +24,8 @@ _PLAIN_FLAGS = 0x0006 | entries.DESCRIPTOR | entries.UTF8
 class Directory:
     """The first pass over an archive's members; it counts them, and stops at `Limits.members`.
 
-    `starts` is where members and directories begin. `cut` says that there were more members: what they cover
-    is not known then.
+    `starts` is where members and directories begin; `overlapping` says that members share bytes; `cut` says that
+    there were more members, so that what they cover is not known.
     """
 
     def __init__(self, archive: Archive, limits: Limits) -> None:
@@ -33,7 +33,9 @@ class Directory:
         self._most = limits.members
         self._names: set[int] = set()
         self._folded: set[int] = set()
+        self._claimed = Spans()
         self.starts = Starts()
+        self.overlapping = False
         self.count = 0
         self.cut = False
 
@@ -45,10 +47,11 @@ class Directory:
                 self.cut = True
                 break
             self.count += 1
-            self.starts.add(member.places[0])
+            self._claim(member)
             yield from self._entry(member.entry)
         for one in self._archive.reads:
             self.starts.add(one.start)
+        yield from self._overlaps()
         yield from self._disagreements()
 
     def members(self) -> Iterator[Member]:
@@ -74,6 +77,19 @@ class Directory:
             yield Child(f"{name} (comment)", offset, length)
         if names.is_special(entry.mode):
             yield Hit("zip-special-file", entry.position, {"name": names.text(entry.name), "mode": oct(entry.mode)})
+
+    def _claim(self, member: Member) -> None:
+        """Note what the member takes up at least: its local header may have another name and an extra field."""
+        place = member.places[0]
+        self.starts.add(place)
+        self._claimed.add(place, place + LOCAL_BYTES + member.entry.packed)
+
+    def _overlaps(self) -> Iterator[Hit]:
+        """Told before any member is unpacked, as unpacking them all may not end in time."""
+        found = shared(self._claimed, self._archive.blob.size)
+        if found is not None and len(self._archive.reads) == 1:
+            self.overlapping = True
+            yield Hit("zip-overlap", found.start, {"count": found.count, "bytes": found.length})
 
     def _duplicates(self, entry: Entry) -> Iterator[Hit]:
         name = entry.name

@@ -7,7 +7,7 @@ from modelaudit.model import Child, Hit, Note
 from modelaudit.parsers.zip import ends, names
 from modelaudit.parsers.zip.archive import Archive
 from modelaudit.parsers.zip.ends import END_BYTES, LOCAL_MAGIC
-from modelaudit.parsers.zip.layout import Gap, Overlap, Spans
+from modelaudit.parsers.zip.layout import Gap, Spans, shared
 from modelaudit.parsers.zip.walk import Found, walk
 from modelaudit.scanners.zip.members import TEXT, contents
 
@@ -17,26 +17,21 @@ _SPLIT_MARKS = (b"PK\7\10", b"PK00")  # what spanning tools put before an archiv
 _PADDING_BYTES = 4096  # a gap up to this size is padding when it is all zeros
 
 
-def leftovers(archive: Archive, spans: Spans) -> Iterator[Item]:
-    """What no member covers and what two cover, once `spans` holds all members."""
+def leftovers(archive: Archive, spans: Spans, told: bool) -> Iterator[Item]:
+    """What no member covers and what two cover, once `spans` holds all members.
+
+    `told` says that overlaps have been told of before.
+    """
     end = archive.end
     for one in archive.reads:
         spans.add(one.start, one.end)
     for start, length in end.zip64:
         spans.add(start, start + length)
     spans.add(end.position, end.end)
-    gaps: list[Gap] = []
-    overlaps = shared = 0
-    first: int | None = None
-    for found in spans.sweep(archive.blob.size):
-        if isinstance(found, Overlap):
-            overlaps, shared = overlaps + 1, shared + found.length
-            first = found.start if first is None else first
-        else:
-            gaps.append(found)
-    if overlaps:
-        yield Hit("zip-overlap", first, {"count": overlaps, "bytes": shared})
+    if not told and (found := shared(spans, archive.blob.size)) is not None:
+        yield Hit("zip-overlap", found.start, {"count": found.count, "bytes": found.length})
     yield from _comment(archive)
+    gaps = [gap for gap in spans.sweep(archive.blob.size) if isinstance(gap, Gap)]
     archive.blob.require([(gap.start, min(gap.end - gap.start, _PADDING_BYTES)) for gap in gaps])
     for gap in gaps:
         yield from _gap(archive, gap)
