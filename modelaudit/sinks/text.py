@@ -131,8 +131,8 @@ class TextSink:
         return f"\x1b[{code}m{text}\x1b[0m" if self._colour else text
 
     def _say(self, *lines: str) -> None:
-        for line in lines:
-            self._output.write(line.encode(self._output.encoding, "backslashreplace") + b"\n")
+        if lines:
+            self._output.write("\n".join((*lines, "")).encode(self._output.encoding, "backslashreplace"))
 
 
 class _Shown(msgspec.Struct, frozen=True, array_like=True):
@@ -175,8 +175,8 @@ def _marks(encoding: str) -> tuple[str, str, str]:
 def _line_of(report: FileReport) -> str:
     """What became of one object."""
     if report.status == "scanned":
-        what = "+".join(report.formats)
-        return f"{visible(report.uri)}: scanned as {what or 'unknown'}, {report.bytes_read} bytes read"
+        what = visible("+".join(report.formats)) or "unknown"
+        return f"{visible(report.uri)}: scanned as {what}, {report.bytes_read} bytes read"
     message = f": {visible(report.message)}" if report.message else ""
     return f"{visible(report.uri)}: {report.status} ({visible(report.reason or 'unknown')}){message}"
 
