@@ -1,12 +1,17 @@
 """A zip at the end of bytes that no format claims: Python's zipfile opens those like any other zip."""
 
 from collections.abc import Iterator
+from itertools import islice
 
 from modelaudit.blob import Blob
 from modelaudit.limits import Limits
 from modelaudit.model import Child
 from modelaudit.parsers.zip import ends
+from modelaudit.parsers.zip.archive import Archive
+from modelaudit.parsers.zip.ends import LOCAL_MAGIC
 from modelaudit.unpack import UnpackedBlob
+
+_LOOKED_AT = 64  # members; with more than that it is an archive, whatever became of the first ones
 
 
 def fits(blob: Blob, limits: Limits, /) -> bool:
@@ -18,7 +23,16 @@ def fits(blob: Blob, limits: Limits, /) -> bool:
     if isinstance(blob, UnpackedBlob) and len(blob.view(0, most + 1)) > most:
         return False
     end = ends.find(blob)
-    return end is not None and not end.empty
+    return end is not None and not end.empty and _has_members(Archive(blob, end, limits.header_bytes))
+
+
+def _has_members(archive: Archive) -> bool:
+    """Whether something stands where the directory says: a directory cut off from its members is no archive."""
+    blob, first = archive.blob, list(islice(archive.members(), _LOOKED_AT))
+    places = [place for member in first for place in member.places if place < blob.size]
+    blob.require([(place, len(LOCAL_MAGIC)) for place in places])
+    found = any(bytes(blob.view(place, len(LOCAL_MAGIC))) == LOCAL_MAGIC for place in places)
+    return found or len(first) == _LOOKED_AT
 
 
 def scan(blob: Blob, limits: Limits, /) -> Iterator[Child]:

@@ -23,6 +23,15 @@ def test_fits_what_ends_in_a_zip() -> None:
     assert not zip_appended.fits(BytesBlob(b"unknown"), LIMITS)
 
 
+def test_a_directory_without_its_members_is_no_archive() -> None:
+    """The tail of an archive is not taken for one, unless it lists too many members to look after."""
+    whole = build(Member(b"x", bytes(100)))
+    assert not zip_appended.fits(BytesBlob(whole[60:]), LIMITS)
+    assert zip_appended.fits(BytesBlob(b"unknown" + whole), LIMITS)
+    many = build(*(Member(b"%d" % number, bytes(100)) for number in range(64)))
+    assert zip_appended.fits(BytesBlob(many[-5000:]), LIMITS)
+
+
 def test_the_members_behind_a_prefix_are_scanned() -> None:
     """The whole is scanned as a zip: its members, and the bytes before it."""
     engine = Engine(catalogue.load())
