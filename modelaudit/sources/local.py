@@ -22,6 +22,7 @@ from modelaudit.sources.interface import Chunk, LocalSource, failed, shown
 
 _SORTED_NAMES = 32_768  # names of one folder given in one go, and half of what is held
 _PATH_BYTES = 4095  # the longest path that the kernel takes
+_KERNEL = ("/proc", "/sys")  # what the kernel shows of itself as files; endless, and nobody's models
 _OPEN_FILE = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_NOCTTY | os.O_CLOEXEC
 _OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _SPECIAL = {
@@ -204,7 +205,11 @@ def _folder(path: str, real: str, root: str, inner: list[str]) -> Iterator[Targe
             try:
                 status = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
                 kind = stat.S_IFMT(status.st_mode)
-                if kind == stat.S_IFDIR:
+                if kind == stat.S_IFDIR and prefix + name in _KERNEL:
+                    yield Target(
+                        uri, prefix + name, skip=("special_file", "a view of the kernel, not a folder of files")
+                    )
+                elif kind == stat.S_IFDIR:
                     inner.append(name)
                 elif kind == stat.S_IFLNK:
                     yield _link(uri, name, descriptor, root)

@@ -196,6 +196,7 @@ class _Client(asyncio.Protocol):
         head, self._pending = self._pending[: end + 4], self._pending[end + 4 :]
         self._method, target = head.split(b"\r\n", 1)[0].decode("latin-1").split(" ")[:2]
         if target == "/-/counts":
+            self._method = None  # not counted itself
             self._answer(200, {"Content-Type": "application/json"}, self._proxy.counts.as_json())
             return
         self._proxy.counts.begin(self._method)

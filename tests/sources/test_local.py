@@ -264,6 +264,17 @@ async def test_special_files_are_said_and_not_opened(tmp_path: Path) -> None:
     assert why(await one(tmp_path / "fifo")) == ("special_file", False)
 
 
+async def test_the_kernels_own_folders_are_not_gone_into() -> None:
+    """Scanning a whole machine does not end in /proc."""
+    async with Files(Limits(page_objects=50)) as files:
+        kernel: list[Target] = []
+        async for page in files.list("/"):
+            kernel += [target for target in page if target.uri in ("/proc", "/sys")]
+            if len(kernel) == 2 or page[-1].uri.count("/") > 1:
+                break
+    assert [why(target) for target in kernel] == [("special_file", False)] * 2
+
+
 async def test_a_folder_that_may_not_be_read_is_one_failed_record(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -207,11 +207,13 @@ class Connection:
 
 def _moment(said: str) -> datetime:
     """A time in an answer. The library's own parser takes most of the time of reading a listing."""
-    try:
+    with suppress(ValueError):
         return datetime.fromisoformat(said)
-    except (ValueError, TypeError):
+    try:
         moment: datetime = parse_timestamp(said)
-        return moment
+    except (RuntimeError, ArithmeticError) as error:
+        raise ValueError("no time") from error
+    return moment
 
 
 def _not_opened(error: BaseException, what: str) -> AttemptError:

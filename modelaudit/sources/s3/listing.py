@@ -120,8 +120,8 @@ class Listing:
         return await self._connection.host.ask(attempt, self._limits.listing_deadline_seconds)
 
     def _targets(self, page: Mapping[str, Any], prefix: str) -> Sequence[Target]:
-        entries = page.get("Contents", ())
-        return [self._target(entry) for entry in entries if entry.get("Key") and entry["Key"].startswith(prefix)]
+        entries = [entry for entry in page.get("Contents", ()) if isinstance(entry, dict) and entry.get("Key")]
+        return [self._target(entry) for entry in entries if entry["Key"].startswith(prefix)]
 
     def _target(self, entry: Mapping[str, Any]) -> Target:
         key, size = entry["Key"], entry.get("Size", -1)

@@ -193,6 +193,25 @@ async def test_connections_are_used_again_and_bounded(folder: Folder, aws: Fault
     assert aws.counts.connections <= 4
 
 
+async def test_a_run_that_is_stopped_leaves_nothing_behind(folder: Folder, aws: FaultProxy) -> None:
+    """Reads in hand are given up at once; the source closes and no connection stays open."""
+    target = folder.put("a.bin", DATA)
+    aws.faults.append(Fault("stall", "GET", None, after_bytes=50_000))
+    async with opened(stall_timeout_seconds=60, read_deadline_seconds=60) as source:
+        with anyio.fail_after(10):
+            async with anyio.create_task_group() as group:
+                for number in range(20):
+                    group.start_soon(source.read, target, number, 100_000, target.version)
+                while aws.counts.in_flight["GET"] < 8:  # noqa: ASYNC110  the proxy runs in another thread
+                    await anyio.sleep(0.01)
+                group.cancel_scope.cancel()
+        with anyio.fail_after(10):
+            while aws.clients:  # noqa: ASYNC110
+                await anyio.sleep(0.01)
+        aws.faults.clear()
+        assert (await source.read(target, 0, 5, target.version)).data == DATA[:5]
+
+
 # --- servers that do as they like ---------------------------------------------------------------------------
 
 
