@@ -145,6 +145,7 @@ class _Report:
             "opcode": event.opcode,
             "module": verdict.module or what.module,
             "function": verdict.name or what.name,
+            "reference": ".".join(part for part in (verdict.module or what.module, verdict.name or what.name) if part),
             "category": verdict.category,
             "why": verdict.why,
             "ml_context_confidence": self._confidence(),

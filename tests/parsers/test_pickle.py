@@ -385,11 +385,14 @@ def test_payloads_are_found_in_literals() -> None:
     evil = asm.pickle(asm.call(asm.stack_global("os", "system"), asm.text("echo sample", 4)), 4)
     layered = base64.b64encode(zlib.compress(base64.b64encode(evil))).decode()
     carriers = (evil, b"junk" * 9 + evil, base64.b64encode(evil), evil.hex(), zlib.compress(evil), layered)
+    carriers += (base64.encodebytes(evil * 2).decode(), evil.decode("latin-1"))
     for carrier in carriers:
-        for protocol in (2, 3, 4):
+        for protocol in range(6):
             items = walk(pickle.dumps({"v": carrier}, protocol))
             if protocol > 2 or isinstance(carrier, str):
                 assert any(isinstance(item, Nested) for item in items), (carrier[:20], protocol)
+    quoted = b"\x80\x02S'" + base64.b64encode(evil) + b"'\n."
+    assert any(isinstance(item, Nested) for item in walk(quoted))
     honest = ["a sentence of ordinary words, some thirty of them" * 3, "deadbeef" * 20, "QUJD" * 30, bytes(range(256))]
     honest += [np.random.default_rng(1).bytes(4000), base64.b64encode(np.random.default_rng(2).bytes(900)).decode()]
     assert not [item for item in walk(pickle.dumps(honest, 4)) if isinstance(item, Nested)]

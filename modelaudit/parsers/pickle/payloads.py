@@ -15,6 +15,7 @@ from typing import Final
 from modelaudit.blob import Blob, BytesBlob
 from modelaudit.parsers.pickle.opcodes import BYTES, CODES
 from modelaudit.parsers.pickle.probe import is_pickle, probe
+from modelaudit.parsers.pickle.reading import unescape
 from modelaudit.parsers.pickle.values import Nested
 
 HEAD_BYTES: Final = 4096
@@ -23,8 +24,8 @@ SEARCHED_BYTES: Final = 1 << 20  # a literal up to this size is searched for a p
 FOUND_MOST: Final = 100_000  # in one pickle, or in one window of one that acts
 SEARCHES: Final = 64  # places in one literal where a pickle might begin
 
-_TEXT: Final = "text"
-_ENCODED: Final = "encoded"
+_TEXT: Final = "\0"  # and the opcode, whose text is a pickle
+_ENCODED: Final = "\1"  # and the opcode, whose argument is encoded
 
 # Opcodes whose argument is the bytes themselves, Python 2 strings among them.
 _RAW: Final = BYTES | {CODES["BINSTRING"], CODES["SHORT_BINSTRING"]}
@@ -63,25 +64,25 @@ class Payloads:
                 return
             if self._search(offset, length, head):
                 return
-        elif head[:1] == b"\xc2" or b"\n" in head[:200]:
-            if length <= DECODED_BYTES and is_pickle(BytesBlob(_latin(head))):
-                self._found.append((offset, length, _TEXT))
-            return
-        if encoding(head[:256]) and length <= DECODED_BYTES and decoded(head, self._depth, HEAD_BYTES).what:
-            self._found.append((offset, length, _ENCODED))
+        head = unquoted(op, head)
+        if op not in _RAW and (head[:1] == b"\xc2" or b"\n" in head[:200]) and is_pickle(BytesBlob(_latin(head))):
+            self._found.append((offset, length, f"{_TEXT}{op}"))
+        elif encoding(head[:256]) and decoded(head, self._depth, HEAD_BYTES).what and length <= DECODED_BYTES:
+            self._found.append((offset, length, f"{_ENCODED}{op}"))
 
     def drain(self) -> Iterator[Nested]:
         """What was found since the last call, decoded one by one."""
         found, self._found = self._found, []
         for offset, length, what in found:
-            if what == _TEXT:
-                yield Nested(offset, length, _latin(bytes(self._blob.view(offset, length))), "text", "pickle")
-            elif what == _ENCODED:
-                full = decoded(bytes(self._blob.view(offset, length)), self._depth, DECODED_BYTES)
-                if full.what:
-                    yield Nested(offset, length, full.data, full.encoding, full.what)
-            else:
+            if not what.startswith((_TEXT, _ENCODED)):
                 yield Nested(offset, length, None, "", what)
+            elif length <= DECODED_BYTES:
+                text = unquoted(int(what[1:]), bytes(self._blob.view(offset, length)))
+                full = decoded(text, self._depth, DECODED_BYTES)
+                if what.startswith(_TEXT):
+                    yield Nested(offset, length, _latin(text), "text", "pickle")
+                elif full.what:
+                    yield Nested(offset, length, full.data, full.encoding, full.what)
 
     def _search(self, offset: int, length: int, head: bytes) -> bool:
         """A pickle that begins further on in bytes that are not too many."""
@@ -94,6 +95,15 @@ class Payloads:
                     self._found.append((offset + match.start(), length - match.start(), "pickle"))
                     return True
         return False
+
+
+def unquoted(op: int, argument: bytes) -> bytes:
+    """The argument of a text opcode as UTF-8: protocol 0 has its own ways to write a line. A cut end is no error."""
+    if op == CODES["UNICODE"]:
+        return argument.decode("raw-unicode-escape", "ignore").encode("utf-8", "surrogatepass")
+    if op == CODES["STRING"]:
+        return unescape(argument.strip()[1:].rstrip(argument[:1]))
+    return argument
 
 
 def _latin(text: bytes) -> bytes:
