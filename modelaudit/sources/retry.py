@@ -118,33 +118,31 @@ class Gate:
 class Host:
     """One server, asked at most `most` things at a time."""
 
-    def __init__(self, name: str, most: int) -> None:
-        self.name = name
+    def __init__(self, most: int) -> None:
         self.gate = Gate(most)
         self._reached = False  # it has answered something
-        self._well_at: float | None = None  # when it last answered well; at first, when it was first asked
+        self._failing: tuple[float, float] | None = None  # since its last good answer: the first failure, the last
 
-    async def ask(self, attempt: Callable[[], Awaitable[T]], deadline_seconds: float) -> T:
+    async def ask(self, attempt: Callable[[], Awaitable[T]], deadline_seconds: float, what: str) -> T:
         """The result of `attempt`, made again and again for at most `deadline_seconds`.
 
         `attempt` raises `AttemptError`; raises `SourceError` when that says to give up, when the time is
-        over, or when the server has not answered anyone for as long.
+        over, or when the server has done nothing but fail for as long. `what` names the thing to people.
         """
         await self.gate.enter()  # the time runs from the first turn on
         deadline = anyio.current_time() + deadline_seconds
-        self._well_at = anyio.current_time() if self._well_at is None else self._well_at
-        error = AttemptError("stalled", f"{self.name} sent nothing in time")
+        error = AttemptError("stalled", f"{what}: nothing came in time")
         made = tries = 0
         while True:
             try:
                 with anyio.CancelScope(deadline=deadline):
                     result = await attempt()
-                    self._answered_well()
+                    self._answered()
                     return result
                 raise _given_up(error, made + 1, deadline_seconds)
             except AttemptError as failure:
                 error = failure
-                self._heard(error, deadline_seconds)
+                self._failed(error, deadline_seconds)
             finally:
                 self.gate.leave()
             made += 1
@@ -157,22 +155,24 @@ class Host:
             await anyio.sleep(delay)
             await self.gate.enter()
 
-    def _answered_well(self) -> None:
-        self._reached = True
-        self._well_at = anyio.current_time()
+    def _answered(self) -> None:
+        self._reached, self._failing = True, None
         self.gate.answered()
 
-    def _heard(self, error: AttemptError, deadline_seconds: float) -> None:
+    def _failed(self, error: AttemptError, deadline_seconds: float) -> None:
         self._reached = self._reached or not error.silent
+        if not error.again or error.moved_on:
+            self._failing = None  # a clear no is an answer, and so are bytes
+            return
+        now = anyio.current_time()
+        first, last = self._failing or (now, now)
+        self._failing = (first if now - last < deadline_seconds else now, now)  # after a long silence, anew
         if error.busy:
-            pause = min(error.pause_seconds, _MOST_PAUSE_SECONDS)
-            self.gate.refused(0 if self._down(deadline_seconds) else pause)
-        elif not error.again:
-            self._well_at = anyio.current_time()  # a clear no is an answer
+            self.gate.refused(0 if self._down(deadline_seconds) else min(error.pause_seconds, _MOST_PAUSE_SECONDS))
 
     def _down(self, deadline_seconds: float) -> bool:
-        """Whether the server has not answered anyone well for a whole deadline: waiting for it was tried."""
-        return self._well_at is not None and anyio.current_time() - self._well_at > deadline_seconds
+        """Whether the server has only failed for (almost) a whole deadline: somebody has waited for it in vain."""
+        return self._failing is not None and self._failing[1] - self._failing[0] >= deadline_seconds * 0.9
 
     def _hopeless(self, tries: int, error: AttemptError, deadline_seconds: float) -> bool:
         return self._down(deadline_seconds) or (error.silent and not self._reached and tries >= _FEW_TRIES)

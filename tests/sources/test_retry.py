@@ -71,7 +71,7 @@ def always(error: AttemptError) -> tuple[Callable[[], Awaitable[str]], list[floa
 async def test_what_may_go_better_is_tried_again_after_longer_and_longer() -> None:
     """Each wait is between half and all of a step that doubles."""
     attempt, times = failing(*[again() for _ in range(6)])
-    assert await Host("h", 4).ask(attempt, 100) == "done"
+    assert await Host(4).ask(attempt, 100, "it") == "done"
     waits = [later - sooner for sooner, later in itertools.pairwise(times)]
     assert len(waits) == 6
     for number, wait in enumerate(waits):
@@ -82,7 +82,7 @@ async def test_a_clear_no_is_not_asked_twice() -> None:
     """`access_denied` will not change in a second."""
     attempt, times = failing(AttemptError("access_denied", "no"))
     with pytest.raises(SourceError) as error:
-        await Host("h", 4).ask(attempt, 100)
+        await Host(4).ask(attempt, 100, "it")
     assert (error.value.reason, error.value.message, len(times)) == ("access_denied", "no", 1)
 
 
@@ -91,7 +91,7 @@ async def test_tries_end_with_the_deadline_and_the_last_error() -> None:
     attempt, times = always(again())
     started = anyio.current_time()
     with pytest.raises(SourceError, match=r"it broke \(tried \d+ times in 30 s\)") as error:
-        await Host("h", 4).ask(attempt, 30)
+        await Host(4).ask(attempt, 30, "it")
     assert error.value.reason == "server_error"
     assert anyio.current_time() - started <= 30
     assert 7 <= len(times) <= 12
@@ -99,23 +99,23 @@ async def test_tries_end_with_the_deadline_and_the_last_error() -> None:
 
 async def test_a_try_that_hangs_ends_with_the_deadline() -> None:
     """No wait is without a bound, whatever the attempt does."""
-    host = Host("host.example", 4)
-    with pytest.raises(SourceError, match=r"host\.example sent nothing in time") as error:
-        await host.ask(anyio.sleep_forever, 30)
+    host = Host(4)
+    with pytest.raises(SourceError, match=r"it: nothing came in time") as error:
+        await host.ask(anyio.sleep_forever, 30, "it")
     assert (error.value.reason, anyio.current_time() >= 30) == ("stalled", True)
     attempt, _ = failing()
-    assert await host.ask(attempt, 30) == "done"  # the place at the gate was given back
+    assert await host.ask(attempt, 30, "it") == "done"  # the place at the gate was given back
 
 
 async def test_the_servers_own_wait_is_kept() -> None:
     """Retry-After is obeyed, for all requests to that host."""
-    host = Host("h", 4)
+    host = Host(4)
     attempt, times = failing(again(busy=True, pause_seconds=7))
     other, other_times = failing()
     async with anyio.create_task_group() as group:
-        group.start_soon(host.ask, attempt, 100)
+        group.start_soon(host.ask, attempt, 100, "it")
         await anyio.sleep(0.01)
-        group.start_soon(host.ask, other, 100)
+        group.start_soon(host.ask, other, 100, "it")
     assert times[1] - times[0] >= 7
     assert other_times[0] >= 7
 
@@ -124,14 +124,14 @@ async def test_a_wait_beyond_the_deadline_is_not_begun() -> None:
     """A server that says an hour is given up at once, not after two minutes."""
     attempt, times = always(again(busy=True, pause_seconds=3600))
     with pytest.raises(SourceError):
-        await Host("h", 4).ask(attempt, 120)
+        await Host(4).ask(attempt, 120, "it")
     assert (len(times), anyio.current_time()) == (1, 0)
 
 
 async def test_progress_starts_the_waits_anew() -> None:
     """A body that is cut again and again, and goes on each time, is fetched at once and to the end."""
     attempt, times = failing(*[again(moved_on=True) for _ in range(50)])
-    assert await Host("h", 4).ask(attempt, 10) == "done"
+    assert await Host(4).ask(attempt, 10, "it") == "done"
     assert times == [times[0]] * 51
 
 
@@ -139,34 +139,47 @@ async def test_a_server_that_was_never_there_gets_few_tries() -> None:
     """A wrong endpoint is told within a second, not after the deadline."""
     attempt, times = always(again(silent=True))
     with pytest.raises(SourceError, match=r"\(tried 3 times\)"):
-        await Host("h", 4).ask(attempt, 120)
+        await Host(4).ask(attempt, 120, "it")
     assert (len(times), anyio.current_time() < 1) == (3, True)
 
 
 async def test_an_outage_costs_one_deadline_and_not_one_for_each_object() -> None:
     """Who comes later, with the server still silent, gets one try; when it is back, all goes on as before."""
-    host = Host("h", 4)
+    host = Host(4)
     well, _ = failing()
-    await host.ask(well, 120)
+    await host.ask(well, 120, "it")
     broken, times = always(again(silent=True))
     with pytest.raises(SourceError):
-        await host.ask(broken, 120)
+        await host.ask(broken, 120, "it")
     assert len(times) > 8
     await anyio.sleep(60)
     late = anyio.current_time()
     broken, times = always(again(silent=True))
     with pytest.raises(SourceError):
-        await host.ask(broken, 120)
+        await host.ask(broken, 120, "it")
     assert (len(times), anyio.current_time()) == (1, late)
     well, _ = failing()
-    await host.ask(well, 120)
+    await host.ask(well, 120, "it")
     attempt, _ = failing(*[again(silent=True)] * 5)
-    assert await host.ask(attempt, 120) == "done"
+    assert await host.ask(attempt, 120, "it") == "done"
+
+
+async def test_a_failure_after_a_long_silence_is_tried_again() -> None:
+    """That nobody asked for an hour is not the server's fault."""
+    host = Host(4)
+    for _ in range(3):
+        attempt, times = failing(*[again()] * 3)
+        assert await host.ask(attempt, 120, "it") == "done"
+        assert len(times) == 4
+        broken, times = always(again(busy=True, pause_seconds=600))
+        with pytest.raises(SourceError):
+            await host.ask(broken, 120, "it")
+        await anyio.sleep(3600)
 
 
 async def test_a_server_that_wants_hours_of_peace_ends_the_run_soon() -> None:
     """A thousand objects are a thousand records in minutes; each of them was tried."""
-    host, tried = Host("h", 16), 0
+    host, tried = Host(16), 0
 
     async def read() -> None:
         async def attempt() -> None:
@@ -175,7 +188,7 @@ async def test_a_server_that_wants_hours_of_peace_ends_the_run_soon() -> None:
             raise again(busy=True, pause_seconds=3600)
 
         with pytest.raises(SourceError):
-            await host.ask(attempt, 120)
+            await host.ask(attempt, 120, "it")
 
     async with anyio.create_task_group() as group:
         for _ in range(1000):
@@ -186,7 +199,7 @@ async def test_a_server_that_wants_hours_of_peace_ends_the_run_soon() -> None:
 
 async def test_no_more_than_the_window_are_on_their_way() -> None:
     """And all get their turn, in order."""
-    host, active, most, order = Host("h", 5), 0, 0, list[int]()
+    host, active, most, order = Host(5), 0, 0, list[int]()
 
     async def ask(number: int) -> None:
         async def attempt() -> None:
@@ -196,7 +209,7 @@ async def test_no_more_than_the_window_are_on_their_way() -> None:
             await anyio.sleep(1)
             active -= 1
 
-        await host.ask(attempt, 100)
+        await host.ask(attempt, 100, "it")
 
     async with anyio.create_task_group() as group:
         for number in range(23):

@@ -48,4 +48,4 @@ class S3(Source):
         bucket, _, key = target.key.partition("/")
         place = Place(bucket, key, target.uri, target.size, version)
         attempts = RangeRead(self._connection, self._limits, place, offset, length)
-        return await self._connection.host.ask(attempts.attempt, self._limits.read_deadline_seconds)
+        return await self._connection.host.ask(attempts.attempt, self._limits.read_deadline_seconds, target.uri)

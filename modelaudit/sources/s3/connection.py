@@ -91,7 +91,7 @@ class Connection:
         self._credentials: Any = None
         self._signer = Signer()
         self._ways: dict[str, Way | None] = {}  # by bucket; None where only the library may send
-        self.host = Host("the server", limits.concurrency)
+        self.host = Host(limits.concurrency)
 
     async def close(self) -> None:
         """Close what was opened."""
@@ -201,7 +201,6 @@ class Connection:
             raise AttemptError(
                 "credentials", f"{what}: set AWS_ENDPOINT_URL to https://<account id>.r2.cloudflarestorage.com"
             )
-        self.host.name = server.hostname or self.host.name
         return client
 
 

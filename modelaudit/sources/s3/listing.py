@@ -92,7 +92,7 @@ class Listing:
         place = self._place
         read = RangeRead(self._connection, self._limits, Place(place.bucket, place.key, place.uri()), 0, 1)
         try:
-            chunk = await self._connection.host.ask(read.attempt, self._limits.listing_deadline_seconds)
+            chunk = await self._connection.host.ask(read.attempt, self._limits.listing_deadline_seconds, place.uri())
         except SourceError as error:
             raise (denied if error.reason in ("not_found", *_UNDECIDED) else error) from None
         return Target(place.uri(), f"{place.bucket}/{place.key}", chunk.size, chunk.version)
@@ -117,7 +117,7 @@ class Listing:
         async def attempt() -> Mapping[str, Any]:
             return await self._connection.page(self._place.bucket, prefix, most, token, what)
 
-        return await self._connection.host.ask(attempt, self._limits.listing_deadline_seconds)
+        return await self._connection.host.ask(attempt, self._limits.listing_deadline_seconds, what)
 
     def _targets(self, page: Mapping[str, Any], prefix: str) -> Sequence[Target]:
         entries = [entry for entry in page.get("Contents", ()) if isinstance(entry, dict) and entry.get("Key")]

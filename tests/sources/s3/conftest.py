@@ -11,7 +11,7 @@ from modelaudit.sources.s3 import S3
 from tests.servers.fault_proxy import Counts, FaultProxy
 from tests.servers.seaweed import Seaweed
 
-LIMITS = Limits(read_deadline_seconds=5, listing_deadline_seconds=5, stall_timeout_seconds=0.3, concurrency=8)
+LIMITS = Limits(read_deadline_seconds=20, listing_deadline_seconds=20, stall_timeout_seconds=1, concurrency=8)
 
 
 @pytest.fixture
