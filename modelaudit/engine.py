@@ -14,12 +14,10 @@ from modelaudit import catalogue
 from modelaudit.blob import Blob, RootBlob
 from modelaudit.catalogue import Catalogue, Format
 from modelaudit.errors import LimitExceeded, Missing, ParseError
-from modelaudit.identify import candidates, fallbacks
+from modelaudit.identify import Identifier
 from modelaudit.limits import Limits
 from modelaudit.model import Asset, Child, Evidence, Finding, Hit, Inspection, Note, Severity, Status
 from modelaudit.unpack import Budget, UnpackedBlob, open_child
-
-IDENTIFY_BYTES = 512  # enough for every signature and for most scanners' `fits`
 
 Item = Hit | Child | Asset | Note
 
@@ -36,6 +34,7 @@ class Engine:
 
     def __init__(self, known: Catalogue, scanners: Mapping[str, Scanner] | None = None) -> None:
         self.catalogue = known
+        self._identifier = Identifier(known.formats.values())
         self.scanners: Mapping[str, Scanner] = scanners or {
             format.id: cast(Scanner, importlib.import_module(f"modelaudit.scanners.{format.id}"))
             for format in known.formats.values()
@@ -49,10 +48,8 @@ class Engine:
 
     def formats_of(self, blob: Blob, limits: Limits) -> list[Format]:
         """Every format that fits, in the catalogue's order. Raises `Missing`."""
-        blob.view(0, IDENTIFY_BYTES)
-        formats = self.catalogue.formats.values()
-        found = [format for format in candidates(blob, formats) if self._fits(format, blob, limits)]
-        return found or [format for format in fallbacks(blob, formats) if self._fits(format, blob, limits)]
+        found = [format for format in self._identifier.candidates(blob) if self._fits(format, blob, limits)]
+        return found or [format for format in self._identifier.fallbacks(blob) if self._fits(format, blob, limits)]
 
     def _fits(self, format: Format, blob: Blob, limits: Limits) -> bool:
         fits = getattr(self.scanners.get(format.id), "fits", None)

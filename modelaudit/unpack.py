@@ -18,12 +18,14 @@ from modelaudit.errors import LimitExceeded, ParseError
 from modelaudit.limits import MIB, Limits
 from modelaudit.model import Child
 
-_PIECE_BYTES = 256 * 1024  # packed bytes taken from the parent at a time
+_PIECE_BYTES = 256 * 1024  # packed bytes taken from the parent at a time, at the most
+_FIRST_PIECE_BYTES = 4 * 1024  # the first of a frame, doubled with each: a million tiny frames stay cheap
+_HEAD_BYTES = 1024  # enough for the header of a frame and the name in it
 _LEAST_BYTES = 16 * 1024  # fewer than that are only taken where the packed bytes end
 _STEP_BYTES = 256 * 1024  # unpacked bytes produced at a time
 _ZSTD_PIECE_BYTES = 1024  # zstandard gives no bound on output: 1 KiB of packed bytes is at most 32 MiB
 _SAMPLE_BYTES = 1 * MIB
-_PROOF_BYTES = 64  # unpacked bytes that chance does not give
+_PROOF_BYTES = 1024  # unpacked bytes that chance does not give
 _WINDOW_BYTES = 256 * MIB  # the most memory that a decoder may ask for; xz -9 needs 65 MiB
 _VERIFIED_BYTES = 1 * MIB  # declared sizes up to this are checked by unpacking; larger ones are believed
 _BROKEN = (zlib.error, lzma.LZMAError, zstandard.ZstdError, OSError, EOFError, RuntimeError, ValueError)
@@ -89,6 +91,7 @@ class UnpackedBlob:
         self._out = bytearray()
         self._decoder: _Decoder | None = None
         self._finished = False
+        self._piece_bytes = _FIRST_PIECE_BYTES
         self.broken: ParseError | None = None
         self.exceeded: LimitExceeded | None = None
         self.packed_end: int | None = None
@@ -126,7 +129,8 @@ class UnpackedBlob:
             assert self._decoder is not None  # noqa: S101  just opened
             piece = b""
             if self._decoder.needs_input:
-                piece = self._take(_ZSTD_PIECE_BYTES if self._codec == "zstd" else _PIECE_BYTES)
+                piece = self._take(_ZSTD_PIECE_BYTES if self._codec == "zstd" else self._piece_bytes)
+                self._piece_bytes = min(2 * self._piece_bytes, _PIECE_BYTES)
                 if not piece:
                     self._end(ParseError(f"the {self._codec} stream ends in the middle", self._next))
                     return
@@ -159,6 +163,7 @@ class UnpackedBlob:
             return False
         skipped, self._decoder = frame.open(head)
         self._next = place + skipped
+        self._piece_bytes = _FIRST_PIECE_BYTES
         return True
 
     def _skip(self, frame: "_Frame", place: int, padding: int) -> tuple[int, bytes]:
@@ -177,7 +182,7 @@ class UnpackedBlob:
         return place, head
 
     def _head(self, place: int) -> bytes:
-        return bytes(self._parent.view(place, max(0, min(_LEAST_BYTES, self._stop - place))))
+        return bytes(self._parent.view(place, max(0, min(_HEAD_BYTES, self._stop - place))))
 
     def _keep(self, out: bytes) -> None:
         self._budget.add_unpacked(len(out))

@@ -4,6 +4,7 @@ import bz2
 import gzip
 import lzma
 import os
+import random
 import zlib
 from collections.abc import Callable
 
@@ -165,7 +166,9 @@ def test_missing_packed_bytes_are_asked_for_in_moderate_pieces() -> None:
     assert len(inner.view(0, 1000)) == 1000
     with pytest.raises(Missing) as missing:
         inner.view(0, 200_000)
-    assert missing.value.ranges == ((65536, 16384),)
+    [(offset, length)] = missing.value.ranges
+    assert offset == 65536
+    assert 1024 <= length <= 262144
 
 
 def test_the_gzip_header_gives_the_name() -> None:
@@ -180,7 +183,8 @@ def test_the_gzip_header_gives_the_name() -> None:
 def test_chance_does_not_prove_a_stream(codec: str) -> None:
     """Random bytes behind a right header are not taken for a stream; a real beginning is."""
     head = {"zlib": b"\x78\x9c", "lzma": b"]\0\0\x80\0" + b"\xff" * 8}[codec]
-    assert not any(unpacks(BytesBlob(head + os.urandom(500)), codec, LIMITS) for _ in range(50))
+    chance = random.Random(1)
+    assert not any(unpacks(BytesBlob(head + chance.randbytes(2000)), codec, LIMITS) for _ in range(50))
     assert unpacks(BytesBlob(PACK[codec](b"x" * 5000)[:-3]), codec, LIMITS)
 
 

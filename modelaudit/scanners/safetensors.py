@@ -43,17 +43,21 @@ _SECRETS = {
 _PATH = re.compile(r"(?:^|[/\\])\.\.(?:[/\\]|$)|^[/\\]|^[A-Za-z]:[/\\]|[\x00-\x1f\x7f]")
 _HEX = re.compile(r"(?:[0-9A-Fa-f]{2}){16,}")
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{20,}={0,2}")
+_FITS_BYTES = 512
+# An object that is empty, or has a first key with an object or nothing yet behind it.
+_OBJECT = re.compile(
+    rb"[ \t\r\n]*\{[ \t\r\n]*(?:\}|\"(?:[^\"\\\x00-\x1f]|\\.)*(?:$|\"[ \t\r\n]*(?:$|:[ \t\r\n]*(?:$|[\[{]))))"
+)
 _BEGINNINGS = (b"\x80", b"c", b"(", b"]", b"}", b"\x1f\x8b", b"\x78", b"PK\x03\x04")  # of pickles and what holds them
 
 
 def fits(blob: Blob, limits: Limits, /) -> bool:
     """Whether a plausible header length is followed by the start of a JSON object."""
-    head = bytes(blob.view(0, PREFIX_BYTES + 16))
-    prefix, start = head[:PREFIX_BYTES], head[PREFIX_BYTES:].lstrip(b" \t\r\n")
-    length = int.from_bytes(prefix, "little")
-    if start[:1] != b"{" or length < 2 or all(0x20 <= byte < 0x7F for byte in prefix):
-        return False  # eight printable bytes are text: as a length they are larger than any file
-    return length < 16 or start[1:].lstrip(b" \t\r\n")[:1] in (b'"', b"}", b"")
+    head = bytes(blob.view(0, _FITS_BYTES))
+    prefix, start = head[:PREFIX_BYTES], head[PREFIX_BYTES:]
+    if len(prefix) < PREFIX_BYTES or all(0x20 <= byte < 0x7F or byte in b"\t\r\n" for byte in prefix):
+        return False  # eight bytes of text: as a length they are larger than any file
+    return _OBJECT.match(start[: int.from_bytes(prefix, "little")]) is not None
 
 
 def scan(blob: Blob, limits: Limits, /) -> Iterator[Hit | Child | Asset | Note]:

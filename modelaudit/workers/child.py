@@ -35,7 +35,11 @@ from modelaudit.workers.wire import (
 )
 
 _FLUSH_SECONDS = 0.25  # a job that takes longer than this tells what it has found so far, at most this often
-_CODECS = ("ascii", "cp437", "latin-1", "raw-unicode-escape", "rot13", "unicode-escape", "utf-7", "utf-16", "utf-32")
+# Loaded before the cage closes; what a scan decodes with must be among them.
+_CODECS = (
+    "ascii", "base64", "bz2", "cp1252", "cp437", "hex", "idna", "latin-1", "punycode", "quopri", "raw-unicode-escape",
+    "rot13", "unicode-escape", "utf-16", "utf-16-be", "utf-16-le", "utf-32", "utf-7", "utf-8-sig", "uu", "zlib",
+)  # fmt: skip
 
 
 class _Channel:

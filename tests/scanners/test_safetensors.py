@@ -52,9 +52,9 @@ FIRING: dict[str, tuple[str, bytes]] = {
     "field of a tensor twice": (
         "duplicate-key", make(b'{"a":{"dtype":"U8","dtype":"I8","shape":[4],"data_offsets":[0,4]}}', bytes(4)),
     ),
-    "huge header": ("header-length", (1 << 40).to_bytes(8, "little") + b'{"a":1}'),
-    "declared 2^63": ("header-length", (1 << 63).to_bytes(8, "little") + b'{"a":1}'),
-    "not JSON": ("malformed", make(b'{"a" 1}')),
+    "huge header": ("header-length", (1 << 40).to_bytes(8, "little") + b'{"a":{}}'),
+    "declared 2^63": ("header-length", (1 << 63).to_bytes(8, "little") + b'{"a":{}}'),
+    "not JSON": ("malformed", make(b'{"a":{"dtype" 1}}')),
     "deep JSON": ("malformed", make(b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}")),
     "leading space": ("malformed", make(b" " + json.dumps({"a": tensor(0, 4)}).encode(), bytes(4))),
     "padded with NUL": ("malformed", make({"a": tensor(0, 4)}, bytes(4), pad=bytes(8))),
