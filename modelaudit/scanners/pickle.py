@@ -26,6 +26,7 @@ from modelaudit.parsers.pickle.values import (
     Global,
     Named,
     Nested,
+    Unread,
     WrongFrame,
     Wrote,
 )
@@ -81,6 +82,7 @@ class _Report:
         self._walk = walk
         self._verdicts: dict[int, Verdict] = {}
         self._named: dict[int, Named] = {}
+        self._of_models = 0
         self._called: dict[int, Called] = {}
         self._told: set[tuple[str, object]] = set()
         self._nested: dict[tuple[int, int] | bytes, _Payload] = {}
@@ -91,6 +93,7 @@ class _Report:
         for item in self._walk.items():
             if isinstance(item, Named):
                 self._named[id(item.what)] = item
+                self._of_models += item.what.module.partition(".")[0] in _MODELS
             elif isinstance(item, Called):
                 if item.decoded:
                     yield from self._decoded(item)
@@ -163,8 +166,7 @@ class _Report:
 
     def _confidence(self) -> float:
         """The share of the stream's globals that are of packages which models are made of."""
-        named = [named.what.module.partition(".")[0] in _MODELS for named in self._named.values()]
-        return round(sum(named) / len(named), 2) if named else 0.0
+        return round(self._of_models / len(self._named), 2) if self._named else 0.0
 
     def _decoded(self, event: Called) -> Iterator[Found]:
         evidence = self._evidence(event.what, self._verdict(event.what), event)
@@ -195,6 +197,8 @@ class _Report:
             self._breaks += 1
             if self._breaks <= _BROKEN_NOTES:
                 yield Note("broken", f"the pickle breaks at byte {item.offset}: {item.why}", item.offset)
+        elif isinstance(item, Unread):
+            yield Note("payloads", f"{item.why} (at byte {item.offset})", item.offset)
         elif isinstance(item, Gap) and item.kind != "raw":
             name = "trailing bytes" if item.kind == "trailing" else f"bytes at {item.offset}"
             yield Hit("pickle-trailing", item.offset, {"offset": item.offset, "length": item.length})

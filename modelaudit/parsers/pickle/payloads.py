@@ -9,6 +9,7 @@ import bz2
 import re
 import zlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
@@ -16,7 +17,7 @@ from modelaudit.blob import Blob, BytesBlob
 from modelaudit.parsers.pickle.opcodes import BYTES, CODES
 from modelaudit.parsers.pickle.probe import is_pickle, probe
 from modelaudit.parsers.pickle.reading import unescape
-from modelaudit.parsers.pickle.values import Nested
+from modelaudit.parsers.pickle.values import Nested, Unread
 
 HEAD_BYTES: Final = 4096
 DECODED_BYTES: Final = 1 << 26  # of one payload; the child's own budget bounds what comes of it
@@ -34,7 +35,7 @@ _BASE64: Final = re.compile(rb"[A-Za-z0-9+/_\s-]{24,}={0,2}\s*")
 _HEX: Final = re.compile(rb"(?:[0-9a-fA-F]{2}\s*){12,}")
 _ESCAPED: Final = re.compile(rb"(?:\\x[0-9a-fA-F]{2}){12,}")
 _HEADER: Final = re.compile(rb"\x80[\x02-\x05][\x95}\](c\x8cX)N\x8fK\x80\x8a]")
-_TEXT_HEADER: Final = re.compile(rb"c[A-Za-z_][\w.]*\n[A-Za-z_][\w.]*\n")
+_TEXT_HEADER: Final = re.compile(rb"c[A-Za-z_][\w.]{0,99}\n[A-Za-z_][\w.]{0,99}\n")
 _MAGIC: Final = {
     b"\x7fELF": "ELF program",
     b"\xcf\xfa\xed\xfe": "Mach-O program",
@@ -44,12 +45,20 @@ _MAGIC: Final = {
 }
 
 
+@dataclass(slots=True)
+class Allowance:
+    """Bytes that may still be decoded out of the literals of one stream."""
+
+    left: int = 1 << 30
+
+
 class Payloads:
     """Collects what the literals of one pickle hold. `depth` is how many encodings around encodings are undone."""
 
-    def __init__(self, blob: Blob, depth: int) -> None:
+    def __init__(self, blob: Blob, depth: int, allowance: Allowance) -> None:
         self._blob = blob
         self._depth = depth
+        self._allowance = allowance
         self._found: list[tuple[int, int, str]] = []  # offset, length, what it is or which way it is encoded
 
     def look(self, op: int, offset: int, length: int) -> None:
@@ -70,15 +79,18 @@ class Payloads:
         elif encoding(head[:256]) and decoded(head, self._depth, HEAD_BYTES).what and length <= DECODED_BYTES:
             self._found.append((offset, length, f"{_ENCODED}{op}"))
 
-    def drain(self) -> Iterator[Nested]:
+    def drain(self) -> Iterator[Nested | Unread]:
         """What was found since the last call, decoded one by one."""
         found, self._found = self._found, []
         for offset, length, what in found:
             if not what.startswith((_TEXT, _ENCODED)):
                 yield Nested(offset, length, None, "", what)
+            elif self._allowance.left <= 0:
+                yield Unread(offset, "more encoded payloads than are decoded in one stream")
             elif length <= DECODED_BYTES:
                 text = unquoted(int(what[1:]), bytes(self._blob.view(offset, length)))
-                full = decoded(text, self._depth, DECODED_BYTES)
+                full = decoded(text, self._depth, min(DECODED_BYTES, self._allowance.left))
+                self._allowance.left -= len(text) + len(full.data)
                 if what.startswith(_TEXT):
                     yield Nested(offset, length, _latin(text), "text", "pickle")
                 elif full.what:

@@ -22,10 +22,7 @@ _AFTER_IMPORT: Final = 3  # opcodes that must follow an import outside the stand
 
 _IDENTIFIER: Final = re.compile(rb"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*")
 _DECIMAL: Final = re.compile(rb"\s*[+-]?\d[\d_]*\s*")
-_NUMBER: Final = re.compile(rb"\s*[+-]?\s*(?:0[xX][\da-fA-F_]+|0[bBoO]?[0-7_]*|\d[\d_]*)L?\s*")
-_FLOAT: Final = re.compile(
-    rb"\s*[+-]?(?:[\d_]+\.?[\d_]*|\.[\d_]+)(?:[eE][+-]?[\d_]+)?\s*|\s*[+-]?(?:nan|inf|infinity)\s*", re.I
-)
+_NUMBER: Final = re.compile(rb"\s*(?:[+-]\s*)?(?:0[xX][\da-fA-F_]+|0[bBoO]?[0-7_]*|\d[\d_]*)L?\s*")
 _QUOTED: Final = re.compile(rb"(['\"]).*\1\s*", re.S)
 _PYTHON2: Final = frozenset({"__builtin__", "commands", "urllib2", "popen2", "exceptions", "copy_reg", "cPickle"})
 
@@ -181,9 +178,17 @@ def _line_is_sane(name: str, line: bytes) -> bool:
     if name in ("GET", "PUT"):
         return _DECIMAL.fullmatch(line) is not None
     if name == "FLOAT":
-        return _FLOAT.fullmatch(line) is not None
+        return _is_float(line)
     if name == "STRING":
         return _QUOTED.fullmatch(line) is not None
+    return True
+
+
+def _is_float(line: bytes) -> bool:
+    try:
+        float(line)
+    except ValueError:
+        return False
     return True
 
 

@@ -8,6 +8,7 @@ from modelaudit.blob import Blob
 from modelaudit.parsers.pickle.opcodes import BYTES, CODES, COUNT_BYTES, LINES, NAMES, SIGNED_COUNT, SIZE
 
 WINDOW_BYTES: Final = 1 << 20  # copied at a time: an index into `bytes` is twice as fast as into a memoryview
+FIRST_BYTES: Final = 4096  # of the first window: most pickles of a stream of many are small
 MARGIN_BYTES: Final = 64  # fetched beyond the current opcode: more than any opcode of fixed length needs
 LITERAL_BYTES: Final = 1 << 16  # a literal that is decoded; longer ones are payloads, not names or arguments
 LINE_BYTES: Final = 1 << 26  # a text argument; the longest real ones are names and numbers
@@ -19,19 +20,21 @@ _SIMPLE = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"b": b"\b", b"f": b"\f", b"v"
 class Window:
     """`data` is a copy of the blob's bytes from `base`; `padded` zero bytes follow where the blob ends."""
 
-    __slots__ = ("base", "blob", "data", "end")
+    __slots__ = ("_length", "base", "blob", "data", "end")
 
     def __init__(self, blob: Blob, start: int) -> None:
         self.blob = blob
         self.base = start
         self.data = b""
         self.end = start
+        self._length = FIRST_BYTES
         self.move(start)
 
     def move(self, offset: int) -> None:
         """Let the window begin at `offset`. Raises `Missing`."""
         self.base = offset
-        self.data = bytes(self.blob.view(offset, WINDOW_BYTES, MARGIN_BYTES)) if offset < self.blob.size else b""
+        self.data = bytes(self.blob.view(offset, self._length, MARGIN_BYTES)) if offset < self.blob.size else b""
+        self._length = min(8 * self._length, WINDOW_BYTES)
         self.end = offset + len(self.data)
 
     @property

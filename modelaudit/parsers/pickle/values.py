@@ -188,7 +188,15 @@ class Raw:
     pickle: bool
 
 
-Event: TypeAlias = Named | Called | Computed | Wrote | Extension | Nested | Broken | WrongFrame | Raw
+@dataclass(slots=True, frozen=True)
+class Unread:
+    """Something at `offset` that was not looked into, and why."""
+
+    offset: int
+    why: str
+
+
+Event: TypeAlias = Named | Called | Computed | Wrote | Extension | Nested | Broken | WrongFrame | Raw | Unread
 
 
 @dataclass(slots=True)

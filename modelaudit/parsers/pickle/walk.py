@@ -8,7 +8,7 @@ from typing import Final, TypeAlias
 from modelaudit.blob import Blob, SliceBlob
 from modelaudit.parsers.pickle.machine import run
 from modelaudit.parsers.pickle.memo import Memo
-from modelaudit.parsers.pickle.payloads import HEAD_BYTES, Payloads
+from modelaudit.parsers.pickle.payloads import HEAD_BYTES, Allowance, Payloads
 from modelaudit.parsers.pickle.probe import PROBE_BYTES, is_pickle, probe
 from modelaudit.parsers.pickle.skim import skim
 from modelaudit.parsers.pickle.state import Role, Shared, State
@@ -27,7 +27,7 @@ _PROBES_MOST: Final = 4096  # places in one stream where a later pickle might be
 
 # LONG1 of 0x1950a86a20f9469cfc6c, the whole first pickle of a legacy torch file but for header and STOP.
 _MAGIC: Final = b"\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19"
-_START: Final = re.compile(rb"\x80[\x01-\x05]|c[A-Za-z_][\w.]*\r?\n[A-Za-z_]|\([a-z_][\w.]*\n|[(\]}]+[lpdcq]")
+_START: Final = re.compile(rb"\x80[\x01-\x05]|c[A-Za-z_][\w.]{0,99}\r?\n[A-Za-z_]|\([a-z_][\w.]{0,99}\n|[(\]}][lpdcq]")
 
 
 @dataclass(slots=True, frozen=True)
@@ -63,6 +63,7 @@ class Walk:
         self._legacy = False
         self._starts: list[int] = []
         self._memo: Memo | None = None  # one for the whole stream, once a pickle has used that of an earlier one
+        self._allowance = Allowance()
         self._doubts = 0
         self._probes = 0
 
@@ -95,7 +96,7 @@ class Walk:
     # --- one pickle ---------------------------------------------------------------------------------------
 
     def _pickle(self, start: int, outcome: Outcome, number: int) -> Iterator[Event]:
-        payloads = Payloads(self._blob, self._depth)
+        payloads = Payloads(self._blob, self._depth, self._allowance)
         skimmed = skim(self._blob, start, payloads.look)
         if number == 1 and skimmed.stopped and skimmed.end - start < 64:
             self._legacy = _MAGIC in bytes(self._blob.view(start, skimmed.end - start))
@@ -110,7 +111,7 @@ class Walk:
         outcome.end, outcome.stopped = skimmed.end, skimmed.stopped
 
     def _machine(self, start: int, outcome: Outcome, inner: bool = False) -> Iterator[Event]:
-        payloads = Payloads(self._blob, self._depth)
+        payloads = Payloads(self._blob, self._depth, self._allowance)
         state = State(self._blob, start, self._role_of, payloads.look, self._shared, None if inner else self._memo)
         state.raw_arrays = not inner
         state.outcome = outcome
@@ -145,7 +146,7 @@ class Walk:
         if self._doubts >= _DOUBTS_MOST or not probe(head, depth=1024).acts:
             return
         self._doubts += 1
-        payloads = Payloads(self._blob, self._depth)
+        payloads = Payloads(self._blob, self._depth, self._allowance)
         state = State(self._blob, raw.offset, self._role_of, payloads.look, self._shared)
         state.raw_arrays = False
         state.breaks("")
@@ -157,9 +158,10 @@ class Walk:
 
     def _skip_zeros(self, offset: int) -> int:
         """The place of the first byte at or after `offset` that is not zero; the size when there is none."""
-        place = offset
+        place, length = offset, 16
         while place < min(self._blob.size, offset + _ZEROS_BYTES):
-            piece = bytes(self._blob.view(place, _PIECE_BYTES, 1))
+            piece = bytes(self._blob.view(place, length, 1))
+            length = _PIECE_BYTES
             rest = piece.lstrip(b"\0")
             place += len(piece) - len(rest)
             if rest:
