@@ -7,7 +7,8 @@ import sys
 from http.client import HTTPConnection
 from pathlib import Path
 
-from tests.servers.fault_proxy import Fault, FaultProxy, slow_down
+from tests.servers.fault_proxy import FaultProxy
+from tests.servers.faults import Fault, slow_down
 from tests.servers.seaweed import Seaweed
 
 ROOT = Path(__file__).parents[2]

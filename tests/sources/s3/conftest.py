@@ -8,7 +8,8 @@ import pytest
 from modelaudit.limits import Limits
 from modelaudit.model import Target
 from modelaudit.sources.s3 import S3
-from tests.servers.fault_proxy import Counts, FaultProxy
+from tests.servers.fault_proxy import FaultProxy
+from tests.servers.faults import Counts
 from tests.servers.seaweed import Seaweed
 
 LIMITS = Limits(read_deadline_seconds=20, listing_deadline_seconds=20, stall_timeout_seconds=1, concurrency=8)

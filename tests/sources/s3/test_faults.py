@@ -11,7 +11,8 @@ from modelaudit.limits import Limits
 from modelaudit.model import Target
 from modelaudit.sources.s3 import S3
 from modelaudit.sources.s3.faults import refusal
-from tests.servers.fault_proxy import Fault, FaultProxy, s3_error
+from tests.servers.fault_proxy import FaultProxy
+from tests.servers.faults import Fault, s3_error
 from tests.servers.seaweed import Seaweed
 from tests.sources.s3.conftest import opened
 

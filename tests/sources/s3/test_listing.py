@@ -7,7 +7,8 @@ import pytest
 from modelaudit.limits import Limits
 from modelaudit.model import Target
 from modelaudit.sources.s3 import S3
-from tests.servers.fault_proxy import Fault, FaultProxy, s3_error, slow_down
+from tests.servers.fault_proxy import FaultProxy
+from tests.servers.faults import Fault, s3_error, slow_down
 from tests.servers.seaweed import LISTLESS_ACCESS, LISTLESS_SECRET, Seaweed
 from tests.sources.s3.conftest import Folder, opened
 

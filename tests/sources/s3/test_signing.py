@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelaudit.sources.s3.signing import Signer, Way, learn
-from tests.servers.fault_proxy import Fault, FaultProxy, s3_error
+from tests.servers.fault_proxy import FaultProxy
+from tests.servers.faults import Fault, s3_error
 from tests.sources.s3.conftest import Folder, opened
 
 pytestmark = pytest.mark.anyio
