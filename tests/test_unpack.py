@@ -2,11 +2,13 @@
 
 import bz2
 import gzip
+import io
 import lzma
 import os
 import random
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 
 import lz4.frame
 import pytest
@@ -174,9 +176,11 @@ def test_missing_packed_bytes_are_asked_for_in_moderate_pieces() -> None:
 def test_the_gzip_header_gives_the_name() -> None:
     """FEXTRA, FNAME and FHCRC are skipped exactly (RFC 1952)."""
     header = b"\x1f\x8b\x08" + bytes([4 | 8 | 2]) + bytes(6) + b"\x03\x00abc" + b"model.pkl\0" + b"\0\0"
-    assert gzip_header(header + b"rest") == (len(header), "model.pkl")
+    assert gzip_header(lambda most: (header + b"rest")[:most]) == (len(header), "model.pkl")
     with pytest.raises(ValueError, match="not a gzip header"):
-        gzip_header(b"\x1f\x8b\x08")
+        gzip_header(lambda most: b"\x1f\x8b\x08")
+    with pytest.raises(ValueError, match="does not end"):
+        gzip_header(lambda most: (b"\x1f\x8b\x08\x08" + bytes(6)).ljust(most, b"n"))
 
 
 @pytest.mark.parametrize("codec", ["zlib", "lzma"])
@@ -185,7 +189,7 @@ def test_chance_does_not_prove_a_stream(codec: str) -> None:
     head = {"zlib": b"\x78\x9c", "lzma": b"]\0\0\x80\0" + b"\xff" * 8}[codec]
     chance = random.Random(1)
     assert not any(unpacks(BytesBlob(head + chance.randbytes(2000)), codec, LIMITS) for _ in range(50))
-    assert unpacks(BytesBlob(PACK[codec](b"x" * 5000)[:-3]), codec, LIMITS)
+    assert unpacks(BytesBlob(PACK[codec](bytes(range(256)) * 20)[:-3]), codec, LIMITS)
 
 
 def test_an_unknown_codec_is_an_error_of_the_file() -> None:
@@ -207,3 +211,77 @@ def test_padding_between_streams_is_skipped() -> None:
     """xz allows zeros in fours, gzip any number."""
     assert whole(unpacked(lzma.compress(b"a") + bytes(8) + lzma.compress(b"b"), "xz")) == b"ab"
     assert whole(unpacked(gzip.compress(b"a") + bytes(3) + gzip.compress(b"b"), "gzip")) == b"ab"
+
+
+def small_reads(packed: bytes, codec: str) -> bytes:
+    """All that a reader gets which reads a byte at a time and keeps what it has when the stream breaks."""
+    readers: dict[str, Callable[[io.BytesIO], object]] = {
+        "gzip": gzip.open, "bz2": bz2.open, "lzma": lzma.open, "xz": lzma.open, "lz4": lz4.frame.open,
+        "zstd": lambda file: zstandard.ZstdDecompressor().stream_reader(file, read_size=1, read_across_frames=True),
+    }  # fmt: skip
+    out = bytearray()
+    with suppress(Exception):  # of whatever kind the library raises
+        reader = readers[codec](io.BytesIO(packed))
+        while piece := reader.read1(1) if hasattr(reader, "read1") else reader.read(1):  # type: ignore[attr-defined]
+            out += piece
+    return bytes(out)
+
+
+@pytest.mark.parametrize("codec", ["gzip", "bz2", "xz", "lzma", "lz4", "zstd"])
+@settings(max_examples=15, deadline=None)
+@given(place=st.integers(100, 30_000), seed=st.integers(0, 1000))
+def test_no_byte_that_a_reader_gets_is_lost(codec: str, place: int, seed: int) -> None:
+    """Where a stream breaks, what its readers deliver before they notice is what is scanned."""
+    data = random.Random(seed).randbytes(15_000) + b"text " * 20_000
+    packed = bytearray(PACK[codec](data))
+    packed[place % len(packed)] ^= 0x55
+    assert whole(unpacked(bytes(packed), codec)).startswith(small_reads(bytes(packed), codec))
+
+
+@pytest.mark.parametrize("codec", ["bz2", "xz", "lz4", "zstd"])
+def test_a_wrong_checksum_in_the_stream_hides_nothing(codec: str) -> None:
+    """The library breaks off at a wrong checksum; all that it hands out before is there: but for the last byte, all."""
+    data = b"payload" + bytes(50_000)
+    pack = {
+        "bz2": bz2.compress,
+        "xz": lzma.compress,
+        "lz4": lambda data: lz4.frame.compress(data, content_checksum=True),
+        "zstd": zstandard.ZstdCompressor(write_checksum=True).compress,
+    }[codec]
+    packed = bytearray(pack(data))
+    packed[{"bz2": 10, "xz": -30, "lz4": -1, "zstd": -1}[codec]] ^= 1
+    blob = unpacked(bytes(packed), codec)
+    assert whole(blob)[: len(data) - 1] == data[:-1]
+    assert blob.broken is not None
+
+
+def test_a_block_that_breaks_keeps_the_blocks_before_it() -> None:
+    """An attack in the first block of a deflate stream works, whatever follows."""
+    packer = zlib.compressobj(wbits=-15)
+    packed = packer.compress(b"attack") + packer.flush(zlib.Z_SYNC_FLUSH) + b"\xff" * 100
+    assert whole(unpacked(packed, "deflate")) == b"attack"
+
+
+@pytest.mark.parametrize("codec", SEVERAL)
+def test_bytes_that_only_begin_like_a_further_frame_are_what_follows(codec: str) -> None:
+    """They are not part of the stream, and do not break it."""
+    packed = PACK[codec](b"data" * 100)
+    blob = unpacked(packed + packed[:10] + b"\xff" * 50, codec)
+    assert whole(blob) == b"data" * 100
+    assert blob.packed_end == len(packed) or blob.broken is not None
+
+
+def test_a_wrong_checksum_is_told() -> None:
+    """gzip and zlib streams say so; a right one does not."""
+    for codec in ("gzip", "zlib"):
+        packed = PACK[codec](b"payload" * 100)
+        right, wrong = unpacked(packed, codec), unpacked(packed[:-5] + b"\0\0\0\0\0", codec)
+        assert whole(right) == whole(wrong)
+        assert (right.wrong_checksum, wrong.wrong_checksum) == (False, True)
+
+
+def test_what_breaks_is_gone_through_again_within_the_budget() -> None:
+    """Salvage gives no more than the budget either."""
+    limits = Limits(unpacked_bytes=300_000)
+    blob = unpacked(raw_deflate(os.urandom(299_000) + bytes(50_000))[:-40] + b"\xff" * 40, "deflate", limits)
+    assert len(blob.view(0, MIB)) <= 300_000

@@ -7,13 +7,12 @@ from modelaudit.limits import Limits
 from modelaudit.model import Child
 from modelaudit.unpack import gzip_header
 
-_HEADER_BYTES = 4096
-
 
 def scan(blob: Blob, limits: Limits, /) -> Iterator[Child]:
     """The unpacked bytes, as far as anybody reads them."""
     try:
-        _, name = gzip_header(bytes(blob.view(0, _HEADER_BYTES)))
+        _, name = gzip_header(lambda most: bytes(blob.view(0, most)))
     except ValueError:
         name = None  # the unpacking says what is wrong
+    name = "".join(letter for letter in (name or "").replace("\\", "/").rpartition("/")[2] if letter.isprintable())
     yield Child(name or "unpacked", length=blob.size, codec="gzip")

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from modelaudit.blob import Blob
 from modelaudit.limits import Limits
 from modelaudit.model import Child
-from modelaudit.unpack import unpacks
+from modelaudit.unpack import begins
 
 
 def fits(blob: Blob, limits: Limits, /) -> bool:
-    """Whether the stream unpacks: what may come first is common to two formats."""
-    return unpacks(blob, "lz4", limits)
+    """Whether a frame begins here: what readers skip before it is common to two formats."""
+    return begins(blob, "lz4")
 
 
 def scan(blob: Blob, limits: Limits, /) -> Iterator[Child]:

@@ -15,3 +15,9 @@ def test_what_follows_is_scanned_too() -> None:
     found = look(bz2.compress(ORDINARY) + ATTACK)
     assert {finding.location.rpartition(" (")[0] for finding in found.findings} == {"place:trailing bytes"}
     assert found.formats == ("bz2",)
+
+
+def test_a_word_is_no_stream() -> None:
+    """Three letters and a digit are no magic without the block behind them."""
+    assert look(b"BZh9 is how the files of bzip2 begin").formats == ()
+    assert look(bz2.compress(b"")).formats == ("bz2",)

@@ -1,6 +1,11 @@
 """LZMA streams of the old kind."""
 
 import lzma
+import struct
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.scanners.streams import ATTACK, ORDINARY, check, look
 
@@ -13,3 +18,29 @@ def test_what_is_inside_is_scanned() -> None:
 def test_a_weak_magic_is_not_believed() -> None:
     """Bytes that only begin like a stream are not one."""
     assert look(b"]\0\0" + b"just text, nothing packed" * 20).formats == ()
+
+
+@pytest.mark.parametrize("size", [1 << 12, 1 << 16, 3 << 20, 1 << 28])
+@pytest.mark.parametrize("properties", [(3, 0, 2), (0, 0, 0), (4, 0, 2), (0, 4, 4)])
+def test_any_header_that_readers_take_is_taken(size: int, properties: tuple[int, int, int]) -> None:
+    """The dictionary and the properties are the writer's choice: 5d 00 00 is only the usual one."""
+    lc, lp, pb = properties
+    filters = [{"id": lzma.FILTER_LZMA1, "dict_size": 1 << 16, "lc": lc, "lp": lp, "pb": pb}]
+    packed = bytearray(lzma.compress(ATTACK, format=lzma.FORMAT_ALONE, filters=filters))
+    packed[1:5] = size.to_bytes(4, "little")
+    assert look(bytes(packed)).formats == ("lzma",)
+    assert look(bytes(packed)).findings
+
+
+def test_a_huge_dictionary_hides_nothing() -> None:
+    """Four gibibytes are claimed and not needed."""
+    packed = bytearray(lzma.compress(ATTACK, format=lzma.FORMAT_ALONE))
+    packed[1:5] = b"\xff\xff\xff\xff"
+    assert look(bytes(packed)).findings
+
+
+@given(numbers=st.lists(st.sampled_from([0, 0, 1, 2, 3, 7, 40, 250]), min_size=20, max_size=60))
+def test_small_numbers_are_no_stream(numbers: list[int]) -> None:
+    """Raw arrays of small integers have a header that checks, and unpack to small numbers."""
+    assert look(struct.pack(f"<{len(numbers)}q", *numbers)).formats == ()
+    assert look(struct.pack(f"<{len(numbers)}i", *numbers)).formats == ()
