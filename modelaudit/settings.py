@@ -371,7 +371,7 @@ def _from_table(table: Mapping[str, object], path: str) -> Iterator[tuple[str, S
             yield name, (value, f"{path}: {key}")
         elif name != "limits":
             known = ", ".join(option.replace("_", "-") for option in (*OPTIONS, "limits"))
-            raise UsageError(f"{path}: unknown setting {key!r}{_near(name, OPTIONS)} Known: {known}")
+            raise UsageError(f"{path}: unknown setting {key!r}{_near(name, OPTIONS) or '.'} Known: {known}")
 
 
 def _table_limits(table: object, path: str) -> Limits:

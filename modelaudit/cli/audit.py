@@ -68,6 +68,7 @@ class _Audit:
         except SinkClosed:
             ended = "closed"
         except SinkFailed as error:
+            ended = "failed"
             explain(error, verbose=False)
         except KeyboardInterrupt:  # while the last of the output was written
             ended = "interrupted"

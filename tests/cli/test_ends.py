@@ -1,0 +1,378 @@
+"""However a run ends: whole lines, a summary where one can still be written, an honest exit code, no traceback."""
+
+import json
+import os
+import pty
+import resource
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import IO
+
+import anyio
+import pytest
+
+from modelaudit.cli import audit, trouble
+from modelaudit.errors import SinkClosed, UsageError
+from modelaudit.model import Ended, FileReport
+from modelaudit.settings import Settings
+from tests.cli.program import ENVIRONMENT, PROGRAM, models, start
+from tests.sinks.records import EVIL, report
+
+MANY = 3000  # some seconds of work, and far more output than a pipe holds
+
+
+def until(true: Callable[[], bool]) -> None:
+    """Wait, at most a minute."""
+    for _ in range(1200):
+        if true():
+            return
+        time.sleep(0.05)
+    pytest.fail("it did not happen")
+
+
+def lines_of(data: bytes) -> list[dict[str, object]]:
+    """All of `data` as whole lines of JSON."""
+    assert data.endswith(b"\n")
+    return [json.loads(line) for line in data.splitlines()]
+
+
+def children(process: subprocess.Popen[bytes]) -> list[int]:
+    """The processes that `process` has started, whichever of its threads did."""
+    return [
+        int(pid) for task in Path(f"/proc/{process.pid}/task").glob("*/children") for pid in task.read_text().split()
+    ]
+
+
+def begun(process: subprocess.Popen[bytes]) -> IO[bytes]:
+    """The standard output of a run that has written its first records and is held up by nobody reading more."""
+    assert process.stdout is not None
+    os.set_blocking(process.stdout.fileno(), True)
+    return process.stdout
+
+
+@pytest.mark.parametrize(("number", "ended"), [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "terminated")])
+def test_a_signal_ends_the_run_with_a_summary(tmp_path: Path, number: int, ended: str) -> None:
+    """What was listed has its record, the summary says how it ended, and the exit code is 2 without findings."""
+    models(tmp_path, MANY)
+    process = start("scan", "models", cwd=tmp_path)
+    out = begun(process)
+    first = out.readline() + out.readline()
+    process.send_signal(number)
+    records = lines_of(first + out.read())
+    assert process.wait(60) == 2
+    assert [record["type"] for record in records] == ["run", *["file"] * (len(records) - 2), "summary"]
+    uris = [record["uri"] for record in records[1:-1]]
+    assert len(set(uris)) == len(uris) < MANY
+    assert (records[-1]["ended"], records[-1]["exit_code"], records[-1]["objects"]) == (ended, 2, len(uris))
+    reasons = [record["reason"] for record in records[1:-1] if record["status"] != "scanned"]
+    assert set(reasons) == {"interrupted"}
+    assert b"Traceback" not in process.communicate()[1]
+
+
+def test_a_signal_after_a_finding(tmp_path: Path) -> None:
+    """Interrupted or not, findings make the exit code 1."""
+    models(tmp_path, MANY)
+    process = start("scan", "models", "--blacklist", "0.pkl", cwd=tmp_path)
+    out = begun(process)
+    first = b""
+    while b"shared-blacklisted" not in first:
+        first += out.readline()
+    process.send_signal(signal.SIGINT)
+    records = lines_of(first + out.read())
+    assert process.wait(60) == 1
+    assert (records[-1]["ended"], records[-1]["exit_code"]) == ("interrupted", 1)
+    process.communicate()
+
+
+def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:
+    """Also when the output is stuck because nobody reads it."""
+    models(tmp_path, MANY)
+    process = start("scan", "models", cwd=tmp_path)
+    out = begun(process)
+    out.readline()
+    out.readline()
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 130
+    process.communicate()
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_other_formats_end_as_well(tmp_path: Path, form: str) -> None:
+    """After Ctrl-C the text and the document are written with what is known."""
+    models(tmp_path, MANY)
+    process = start("scan", "models", "--format", form, "--workers", "1", cwd=tmp_path)
+    assert process.stdout is not None
+    until(lambda: bool(children(process)))  # the workers are starting, so the run has begun
+    time.sleep(0.3)
+    process.send_signal(signal.SIGINT)
+    out, errors = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert b"Traceback" not in errors
+    if form == "json":
+        assert json.loads(out)["ended"] == "interrupted"
+    else:
+        assert out.decode().splitlines()[-1].startswith("✗ Scan interrupted")
+
+
+def test_a_killed_run_leaves_whole_lines(tmp_path: Path) -> None:
+    """After kill -9 everything that was reported can be read; the workers are gone too."""
+    models(tmp_path, MANY)
+    process = start("scan", "models", "--output", "out", cwd=tmp_path)
+    path = tmp_path / "out"
+    until(lambda: path.exists() and path.read_bytes().count(b"\n") > 20)
+    workers = children(process)
+    process.kill()
+    process.communicate(timeout=60)
+    assert {record["type"] for record in lines_of(path.read_bytes())} == {"run", "file"}
+    assert workers
+    until(lambda: not any(Path(f"/proc/{pid}/cwd").exists() for pid in workers))
+
+
+@pytest.mark.parametrize("form", ["ndjson", "text"])
+def test_a_reader_that_goes_away(tmp_path: Path, form: str) -> None:
+    """`modelaudit scan … | head -1`: the run ends early, quietly, and not as a success."""
+    models(tmp_path, MANY)
+    process = start("scan", "models", "--format", form, "--verbose", cwd=tmp_path)
+    out = begun(process)
+    out.readline()
+    out.close()
+    assert process.stderr is not None
+    assert process.stderr.read() == b""
+    process.stderr.close()
+    assert process.wait(60) == 2
+
+
+def test_a_full_disk(tmp_path: Path) -> None:
+    """The run ends with a sentence that says what to do; the file ends with a whole line."""
+    models(tmp_path, MANY)
+
+    def small() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
+
+    done = subprocess.run(
+        [*PROGRAM, "scan", "models", "--output", "out", "--blacklist", "/1.pkl"],
+        cwd=tmp_path,
+        env=ENVIRONMENT,
+        preexec_fn=small,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.stderr == (
+        "modelaudit: cannot write to out: File too large; raise the limit on file sizes (ulimit -f), "
+        "or write elsewhere with --output\n"
+    )
+    data = (tmp_path / "out").read_bytes()
+    found = any(record.get("severity") == "critical" for record in lines_of(data))
+    assert 45_000 < len(data) <= 50_000
+    assert done.returncode == (1 if found else 2)
+
+
+def test_a_device_that_is_full(tmp_path: Path) -> None:
+    """Nothing could be written at all."""
+    models(tmp_path)
+    for form in ("ndjson", "text", "json"):
+        process = start("scan", "models", "--output", "/dev/full", "--format", form, cwd=tmp_path)
+        out, errors = process.communicate(timeout=60)
+        assert (process.returncode, out) == (2, b"")
+        assert errors.decode() == (
+            "modelaudit: cannot write to /dev/full: No space left on device; "
+            "free some room there, or write elsewhere with --output\n"
+        )
+
+
+def test_closed_streams(tmp_path: Path) -> None:
+    """Without standard output there is a sentence; without standard error there is still an exit code."""
+    models(tmp_path)
+    for close, errors in ((">&-", "modelaudit: standard output is closed; name a file with --output\n"), ("2>&-", "")):
+        command = f'exec "$@" {close}'
+        done = subprocess.run(
+            ["/bin/sh", "-c", command, "sh", *PROGRAM, "scan", "models", "gone"],
+            cwd=tmp_path,
+            env=ENVIRONMENT,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert (done.returncode, done.stderr) == (2, errors)
+
+
+# --- faults of our own ------------------------------------------------------------------------------------------
+
+
+def faulty(ended: Ended | BaseException) -> Callable[..., object]:
+    """A pipeline that delivers two records, one with a finding, and then ends in its own way."""
+
+    async def run(
+        settings: Settings, deliver: Callable[[Sequence[FileReport]], object], *_: object, **__: object
+    ) -> Ended:
+        await deliver([report(), EVIL])  # type: ignore[misc]  it is a coroutine
+        if isinstance(ended, BaseException):
+            raise ended
+        return ended
+
+    return run
+
+
+@pytest.mark.parametrize("verbose", [False, True])
+def test_a_fault_of_ours_keeps_what_was_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], verbose: bool
+) -> None:
+    """The summary is written, the exit code tells of the finding, and a traceback is there for who asks."""
+    monkeypatch.setattr(audit, "run_pipeline", faulty(RuntimeError("boom https://u:pw@host/?token=abc")))
+    path = tmp_path / "out"
+    assert audit.execute(Settings(paths=("x",), output=str(path), verbose=verbose)) == 1
+    records = lines_of(path.read_bytes())
+    assert (records[-1]["ended"], records[-1]["objects"], records[-1]["findings"]) == ("failed", 2, 2)
+    errors = [line for line in capsys.readouterr().err.splitlines() if not line.startswith("{")]
+    assert "pw@" not in "".join(errors)
+    assert "abc" not in "".join(errors)
+    told = "modelaudit: unexpected RuntimeError: boom https://…@host/?…"
+    if verbose:
+        assert errors[0] == "Traceback (most recent call last):"
+        assert errors[-1] == told
+    else:
+        assert errors == [f"{told}; run with --verbose for the traceback, and please report it"]
+
+
+@pytest.mark.parametrize(
+    ("ending", "ended"),
+    [(KeyboardInterrupt(), "interrupted"), (UsageError("it is wrong"), "failed"), ("budget", "budget")],
+)
+def test_other_endings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: Ended | BaseException, ended: str
+) -> None:
+    """Ctrl-C before the signals are heeded, a mistake that is found late, a budget."""
+    monkeypatch.setattr(audit, "run_pipeline", faulty(ending))
+    path = tmp_path / "out"
+    assert audit.execute(Settings(paths=("x",), output=str(path))) == 1
+    assert lines_of(path.read_bytes())[-1]["ended"] == ended
+
+
+def test_a_slow_reader_does_not_stop_the_clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a record waits for its reader, the event loop that watches the workers goes on."""
+    reading, writing = os.pipe()
+    ticks = 0
+
+    async def run(settings: Settings, deliver: Callable[..., object], *_: object, **__: object) -> Ended:
+        nonlocal ticks
+        async with anyio.create_task_group() as group:
+            group.start_soon(deliver, [report("u" * 300_000)])  # type: ignore[arg-type]  it is a coroutine function
+            while ticks < 10:
+                await anyio.sleep(0.01)
+                ticks += 1
+            await anyio.to_thread.run_sync(os.read, reading, 1 << 20)
+            while len(await anyio.to_thread.run_sync(os.read, reading, 1 << 20)) == 1 << 16:
+                pass
+        return "complete"
+
+    monkeypatch.setattr(audit, "run_pipeline", run)
+    assert audit.execute(Settings(paths=("x",), output=f"/proc/self/fd/{writing}")) == 0
+    os.close(reading)
+    os.close(writing)
+    assert ticks == 10
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (UsageError("--x: y is not z"), 2, "modelaudit: --x: y is not z\n"),
+        (
+            RuntimeError("boom\n  \x1b[2J more"),
+            2,
+            "modelaudit: unexpected RuntimeError: boom \\x1b[2J more; run with --verbose for the traceback, "
+            "and please report it\n",
+        ),
+        (KeyboardInterrupt(), 2, "modelaudit: interrupted\n"),
+        (SinkClosed("gone"), 0, ""),
+        (SystemExit(1), 1, ""),
+    ],
+)
+def test_the_top(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: BaseException, code: int, said: str
+) -> None:
+    """Nothing leaves the command line but an exit code and one line."""
+
+    def app(**_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("modelaudit.cli.app.app", app)
+    assert trouble.guarded(["scan"]) == code
+    assert capsys.readouterr().err == said
+
+
+def test_the_top_with_verbose(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Who asks for more gets the traceback, before the line that sums it up."""
+
+    def app(**_: object) -> None:
+        raise RuntimeError("boom")
+
+    monkeypatch.setattr("modelaudit.cli.app.app", app)
+    assert trouble.guarded(["scan", "-v"]) == 2
+    errors = capsys.readouterr().err.splitlines()
+    assert errors[0] == "Traceback (most recent call last):"
+    assert errors[-1] == "modelaudit: unexpected RuntimeError: boom"
+
+
+# --- at a terminal ----------------------------------------------------------------------------------------------
+
+
+def at_a_terminal(*arguments: str, cwd: Path, **environ: str) -> tuple[int, str]:
+    """Exit code and everything that a terminal of 200 columns showed."""
+    ours, theirs = pty.openpty()
+    environment = {**ENVIRONMENT, "COLUMNS": "200", **environ}
+    with subprocess.Popen(
+        [*PROGRAM, *arguments], cwd=cwd, env=environment, stdin=theirs, stdout=theirs, stderr=theirs
+    ) as process:
+        os.close(theirs)
+        shown = b""
+        while True:
+            try:
+                piece = os.read(ours, 1 << 16)
+            except OSError:  # the other side is closed
+                break
+            shown += piece
+        os.close(ours)
+        return process.wait(60), shown.decode()
+
+
+def test_text_in_colour_at_a_terminal(tmp_path: Path) -> None:
+    """Text is the default there, with colours unless NO_COLOR is set."""
+    models(tmp_path)
+    code, shown = at_a_terminal("scan", "models", "--blacklist", "0.pk", cwd=tmp_path)
+    assert code == 1
+    assert "\x1b[1;31m[CRITICAL]\x1b[0m" in shown
+    code, shown = at_a_terminal("scan", "models", "--blacklist", "0.pk", cwd=tmp_path, NO_COLOR="1")
+    assert code == 1
+    assert "[CRITICAL]" in shown
+    assert "\x1b[" not in shown.replace("\x1b[?25h", "").replace("\x1b[?25l", "").replace("\x1b[2K", "").replace(
+        "\x1b[1A", ""
+    )
+
+
+def test_the_bar_is_for_terminals_only(tmp_path: Path) -> None:
+    """It is drawn on standard error when that is a terminal; the records on standard output stay clean."""
+    models(tmp_path, MANY)
+    ours, theirs = pty.openpty()
+    environment = {**ENVIRONMENT, "COLUMNS": "200"}
+    with subprocess.Popen(
+        [*PROGRAM, "scan", "models"], cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=theirs
+    ) as process:
+        os.close(theirs)
+        shown = b""
+        while b"objects" not in shown:  # nobody reads the records yet: the run waits, the bar does not
+            shown += os.read(ours, 1 << 16)
+        assert process.stdout is not None
+        records = lines_of(process.stdout.read())
+        os.close(ours)
+        assert process.wait(60) == 0
+    assert len(records) == MANY + 2
+    assert b" of " in shown
+    assert b" read, " in shown
