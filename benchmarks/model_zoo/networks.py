@@ -89,8 +89,8 @@ def vision() -> Iterator[Any]:
     models = importlib.import_module("torchvision.models")
     with t.device("meta"):  # the classes matter, not the weights
         for name in models.list_models():
-            yield from made(models.get_model, name, weights=None, weights_backbone=None)
-            yield from made(models.get_model, name, weights=None)
+            whole = next(made(models.get_model, name, weights=None, weights_backbone=None), None)
+            yield from made(models.get_model, name, weights=None) if whole is None else (whole,)
         timm = importlib.import_module("timm")
         names = "resnet18 vit_tiny_patch16_224 efficientnet_b0 convnext_atto swin_tiny_patch4_window7_224 densenet121"
         names += " mobilenetv3_small_050 regnetx_002 deit_tiny_patch16_224 mixer_s32_224 levit_128s maxvit_tiny_rw_224"

@@ -237,6 +237,7 @@ CANONICAL = [
     ("_io", "FileIO", "io", "FileIO"), ("numpy.core.multiarray", "scalar", "numpy._core.multiarray", "scalar"),
     ("__builtin__", "xrange", "builtins", "range"), ("urllib2", "urlopen", "urllib.request", "urlopen"),
     ("pathlib", "os.system", "posix", "system"), ("torch", "load", "torch.serialization", "load"),
+    ("numba.cloudpickle.cloudpickle", "subimport", "cloudpickle.cloudpickle", "subimport"),
     ("commands", "getoutput", "subprocess", "getoutput"), ("joblib", "load", "joblib.numpy_pickle", "load"),
 ]  # fmt: skip
 
@@ -380,3 +381,10 @@ def test_a_memory_format_is_a_constant_wherever_it_is_found() -> None:
     assert KNOWN.judge("stranger", "torch.channels_last").level is Level.UNKNOWN
     assert KNOWN.judge("antigravity", "torch.channels_last").level is Level.UNKNOWN
     assert KNOWN.judge("torch._utils", "torch.load").level is Level.DANGEROUS
+
+
+def test_classes_that_execute_their_state_are_known() -> None:
+    """A SciPy distribution runs a text of its state when it is unpickled; others do not."""
+    assert KNOWN.executed_state("scipy.stats._continuous_distns", "norm_gen") == "_parse_arg_template"
+    assert KNOWN.executed_state("scipy.sparse._csr", "csr_matrix") is None
+    assert KNOWN.executed_state("nowhere", "norm_gen") is None

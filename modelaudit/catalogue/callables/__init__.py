@@ -59,10 +59,14 @@ class _Group(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class _Classes(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Packages whose classes are safe; `endings` are those of classes that are spelt like functions."""
+    """Packages whose classes are safe; `endings` are those of classes that are spelt like functions.
+
+    `state` is the key of an object's state whose text its class executes when BUILD fills the object.
+    """
 
     packages: str
     endings: tuple[str, ...] = ()
+    state: str = ""
 
 
 class _Spelling(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -103,6 +107,7 @@ class _Entry(msgspec.Struct, frozen=True):
     category: str
     why: str
     endings: tuple[str, ...] = ()
+    state: str = ""
 
 
 _PATH = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*", re.ASCII)
@@ -164,7 +169,7 @@ class Callables:
                     if group.role:
                         self._roles[path] = group.role
         for package in file.classes:
-            entry = _Entry(Level.SAFE, "", "", package.endings)
+            entry = _Entry(Level.SAFE, "", "", package.endings, package.state)
             for path in package.packages.split():
                 self._add(f"{path}.*", entry)
         for group in file.role:
@@ -214,6 +219,19 @@ class Callables:
             return None
         module, name = self._canonical(module, name)
         return self._roles.get(f"{module}.{name}")
+
+    def executed_state(self, module: str, name: str) -> str | None:
+        """The key of the state whose text BUILD executes when it fills an object of this class, or None.
+
+        `templates.is_argument_parser` tells the text that belongs there from another.
+        """
+        if len(module) + len(name) > _NAME_CHARS:
+            return None
+        module, name = self._canonical(module, name)
+        prefix = f"{module}.{name}"
+        while prefix and prefix not in self._trees:
+            prefix = prefix.rpartition(".")[0]
+        return self._trees[prefix].state or None if prefix else None
 
     def _canonical(self, module: str, name: str) -> tuple[str, str]:
         if module.partition(".")[0] in self._renamed:
