@@ -10,7 +10,17 @@ from modelaudit.blob import Blob, read
 from modelaudit.limits import Limits
 from modelaudit.model import Child
 
+_MAGIC_BYTES = 2
 _HEADER_BYTES = 21
+
+
+def fits(blob: Blob, limits: Limits, /) -> bool:
+    """Whether a number stands behind the two letters, in any spelling that Python takes."""
+    try:
+        int(read(blob, _MAGIC_BYTES, _HEADER_BYTES - _MAGIC_BYTES), 16)
+    except ValueError:
+        return False
+    return True
 
 
 def scan(blob: Blob, limits: Limits, /) -> Iterator[Child]:
