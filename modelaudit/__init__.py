@@ -10,7 +10,8 @@ __version__ = "0.1.0"
 __all__ = ["FileReport", "Finding", "Inspection", "Limits", "Severity", "__version__", "inspect", "scan"]
 
 if TYPE_CHECKING:
-    from modelaudit.api import inspect, scan
+    from modelaudit.api import scan
+    from modelaudit.inprocess import inspect
     from modelaudit.limits import Limits
     from modelaudit.model import FileReport, Finding, Inspection, Severity
 
@@ -20,7 +21,7 @@ _HOMES = {
     "Inspection": "modelaudit.model",
     "Limits": "modelaudit.limits",
     "Severity": "modelaudit.model",
-    "inspect": "modelaudit.api",
+    "inspect": "modelaudit.inprocess",
     "scan": "modelaudit.api",
 }
 

@@ -1,13 +1,12 @@
-"""modelaudit from Python: `scan` for places, `inspect` for bytes."""
+"""modelaudit from Python: `scan` for places. (`inspect`, for bytes, lives in `inprocess`.)"""
 
 from collections.abc import AsyncIterator, Sequence
 
 import anyio
 
-from modelaudit.blob import BytesBlob
-from modelaudit.engine import inspect as inspect_blob
+from modelaudit.errors import first_cause
 from modelaudit.limits import Limits
-from modelaudit.model import FileReport, Inspection
+from modelaudit.model import FileReport
 from modelaudit.pipeline import run
 from modelaudit.progress import Silent
 from modelaudit.settings import Settings, default_workers
@@ -54,15 +53,10 @@ async def scan(
         async with reports:
             await run(settings, deliver, Silent())
 
-    async with received, anyio.create_task_group() as group:
-        group.start_soon(audit)
-        async for report in received:
-            yield report
-
-
-def inspect(data: bytes | bytearray | memoryview, *, limits: Limits | None = None, uri: str = "") -> Inspection:
-    """Scan bytes in this process, without cage and timeout: for bytes that you already hold and trust to be small.
-
-    `uri` is what locations begin with. For anything hostile use `scan`.
-    """
-    return inspect_blob(BytesBlob(data), limits, uri=uri)
+    try:
+        async with received, anyio.create_task_group() as group:
+            group.start_soon(audit)
+            async for report in received:
+                yield report
+    except BaseExceptionGroup as error:
+        raise first_cause(error) from None

@@ -70,3 +70,10 @@ class SinkClosed(ModelauditError):
 
 class SinkFailed(ModelauditError):
     """Records can no longer be written (a full disk); the message says what, where and what to do."""
+
+
+def first_cause(error: BaseException) -> BaseException:
+    """The first exception in what may be groups of groups: one cause is enough to know."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

@@ -22,7 +22,7 @@ LAYERS = [
     {"engine"},
     {"workers", "sources", "sinks", "settings", "progress", "logs"},
     {"pipeline"},
-    {"api"},
+    {"api", "inprocess"},
     {"cli", "__init__", "__main__"},
 ]
 # Rows of which the members know nothing of each other.

@@ -7,6 +7,7 @@ import anyio
 
 from modelaudit import catalogue
 from modelaudit.catalogue import Hint
+from modelaudit.errors import first_cause
 from modelaudit.model import Ended
 from modelaudit.pipeline.flow import Deliver, Flow, heed_signals
 from modelaudit.pipeline.policy import Policy
@@ -25,14 +26,8 @@ async def run(settings: Settings, deliver: Deliver, progress: Progress, *, signa
     """
     try:
         return await _run(settings, deliver, progress, signals)
-    except BaseExceptionGroup as group:  # one cause is enough to know
-        raise _leaf(group) from None
-
-
-def _leaf(error: BaseException) -> BaseException:
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
+    except BaseExceptionGroup as group:
+        raise first_cause(group) from None
 
 
 async def _run(settings: Settings, deliver: Deliver, progress: Progress, signals: bool) -> Ended:

@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 
 import anyio
 import anyio.abc
@@ -59,14 +60,15 @@ class Flow:
         """
         listed_in, listed_out = anyio.create_memory_object_stream[Listed](self._limits.page_objects)
         reports_in, reports_out = anyio.create_memory_object_stream[FileReport](_BATCH)
-        async with anyio.create_task_group() as group:
-            group.start_soon(self._hand_over, reports_out)
-            with self._work:
-                async with anyio.create_task_group() as work:
-                    work.start_soon(self._list, listed_in)
-                    for _ in range(self._limits.concurrency):
-                        work.start_soon(self._audit, listed_out.clone(), reports_in.clone())
-            await self._leftover(listed_out, reports_in)
+        with listed_in, listed_out, reports_in, reports_out:
+            async with anyio.create_task_group() as group:
+                group.start_soon(self._hand_over, reports_out)
+                with self._work:
+                    async with anyio.create_task_group() as work:
+                        work.start_soon(self._list, listed_in)
+                        for _ in range(self._limits.concurrency):
+                            work.start_soon(self._audit, listed_out, reports_in)
+                await self._leftover(listed_out, reports_in)
         if self._auditor is not None and self._auditor.total.spent and self.ended == "complete":
             self.ended = "budget"
 
@@ -95,15 +97,14 @@ class Flow:
     async def _audit(
         self, listed: MemoryObjectReceiveStream[Listed], reports: MemoryObjectSendStream[FileReport]
     ) -> None:
-        async with listed, reports:
-            async for source, target in listed:
-                try:
-                    done = await self._one(source, target)
-                except anyio.get_cancelled_exc_class():
-                    with anyio.CancelScope(shield=True):
-                        await reports.send(report(target, _INTERRUPTED, 0, 0))
-                    raise
-                await reports.send(self._policy.judge(done))
+        async for source, target in listed:
+            try:
+                done = await self._one(source, target)
+            except anyio.get_cancelled_exc_class():
+                with anyio.CancelScope(shield=True), suppress(anyio.BrokenResourceError):
+                    await reports.send(report(target, _INTERRUPTED, 0, 0))  # unless nobody listens any more
+                raise
+            await reports.send(self._policy.judge(done))
 
     async def _one(self, source: Source, target: Target) -> FileReport:
         if self._auditor is None:

@@ -12,13 +12,13 @@ import anyio
 import anyio.to_thread
 
 from modelaudit.catalogue import Hint
-from modelaudit.errors import SourceError
+from modelaudit.errors import SourceError, first_cause
 from modelaudit.limits import Limits
 from modelaudit.model import FileReport, Finding, Inspection, Severity, Status, Target
 from modelaudit.pipeline.budgets import Tokens, TotalBudget
 from modelaudit.pipeline.spool import Range, ReadAhead, Spool
 from modelaudit.sources.interface import LocalSource, Source
-from modelaudit.workers.pool import Outcome
+from modelaudit.workers.pool import Lost, Outcome
 from modelaudit.workers.wire import Done, Job, Need
 
 
@@ -90,25 +90,35 @@ class _Flow:
 
     async def twice(self) -> Inspection:
         """Scan; an object that changes meanwhile is read again from the start, once."""
-        if isinstance(self._source, LocalSource):
-            return await self._local(self._source)
         try:
-            return await self._remote()
+            return await self._once()
         except SourceError as error:
             if error.reason != "changed":
                 raise
         self.target = _unversioned(self.target)
+        return await self._once()
+
+    async def _once(self) -> Inspection:
+        if isinstance(self._source, LocalSource):
+            return await self._local(self._source)
         return await self._remote()
 
     async def _local(self, source: LocalSource) -> Inspection:
-        size = self.target.size or 0
-        reserved = min(size, self._limits.whole_object_bytes)
-        self._take(reserved)
         descriptor = await anyio.to_thread.run_sync(source.open, self.target)
         try:
+            before = os.fstat(descriptor)
+            size = before.st_size
+            self.target = _with(self.target, size, f"{size}-{before.st_mtime_ns}")
+            self._auditor._refuse(self.target)
+            reserved = min(size, self._limits.whole_object_bytes)
+            self._take(reserved)
             outcome = await self._scan(descriptor, [(0, size)])
+            after = os.fstat(descriptor)
         finally:
             os.close(descriptor)
+        lost = isinstance(outcome, Lost) and outcome.reason == "changed"
+        if lost or (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+            raise SourceError("changed", f"{self.target.uri} was changed while it was read, twice")
         if isinstance(outcome, Need):
             raise SourceError("internal", "the scan asked for bytes beyond the end of the file")
         found = _inspection(outcome)
@@ -163,8 +173,8 @@ class _Flow:
             async with anyio.create_task_group() as group:
                 for offset, length in ranges:
                     group.start_soon(self._fetch, spool, offset, length)
-        except* SourceError as errors:
-            raise _first(errors) from None
+        except BaseExceptionGroup as errors:
+            raise first_cause(errors) from None
 
     async def _fetch(self, spool: Spool, offset: int, length: int) -> None:
         async with self._auditor._in_flight.hold(length):
@@ -185,14 +195,6 @@ class _Flow:
     def _take(self, count: int) -> None:
         if not self._auditor.total.take(count):
             raise _Stop("skipped", "total_budget", "reading it would exceed --max-total-size")
-
-
-def _first(errors: BaseExceptionGroup[SourceError]) -> SourceError:
-    leaves: list[BaseException] = [errors]
-    while isinstance(leaves[0], BaseExceptionGroup):
-        leaves = list(leaves[0].exceptions)
-    assert isinstance(leaves[0], SourceError)  # noqa: S101  except* gave us nothing else
-    return leaves[0]
 
 
 def _with(target: Target, size: int, version: str | None) -> Target:
