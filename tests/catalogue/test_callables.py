@@ -263,7 +263,8 @@ ROLES = [
     ("builtins", "str.join", "text"), ("builtins", "eval", "exec"), ("builtins", "compile", "exec"),
     ("pickle", "loads", "loads"), ("_pickle", "loads", "loads"), ("torch.storage", "_load_from_bytes", "loads"),
     ("joblib", "load", "loads"), ("torch", "load", "loads"), ("dill._dill", "_load_type", "type"),
-    ("models.yolo", "Model", "new"), ("collections", "OrderedDict", None), ("foo", "bar", None),
+    ("models.yolo", "Model", "new"), ("spacy.vocab", "unpickle_vocab", "loads"),
+    ("collections", "OrderedDict", None), ("foo", "bar", None),
 ]  # fmt: skip
 
 
