@@ -217,6 +217,8 @@ _PLAIN: dict[str, Callable[[Said], object]] = {
     "verbose": _flag,
     "quiet": _flag,
 }
+REPEATED = (*_LISTS, "severity")
+SWITCHES = ("dry_run", "verbose", "quiet")
 OPTIONS = (*_PLAIN, *_LIMITS)  # what flags, variables and files may set; `paths`, `config`, `targets` stand apart
 _ELSEWHERE = ("config", "targets")  # known in the environment, refused in a file
 

@@ -12,9 +12,7 @@ def guarded(arguments: Sequence[str]) -> int:
     """Run the command line with `arguments` and give the exit code."""
     verbose = bool({"--verbose", "-v"} & set(arguments))
     try:
-        from modelaudit.cli.app import app
-
-        app(args=list(arguments), prog_name="modelaudit")
+        return _run(arguments)
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 0
     except SinkClosed:
@@ -25,7 +23,21 @@ def guarded(arguments: Sequence[str]) -> int:
     except Exception as error:  # noqa: BLE001  the command line's top
         explain(error, verbose=verbose)
         return UNUSABLE
-    return 0
+
+
+def _run(arguments: Sequence[str]) -> int:
+    from modelaudit.cli import quick
+
+    asked = quick.scan_of(arguments)
+    if asked is None:
+        from modelaudit.cli.app import app
+
+        app(args=list(arguments), prog_name="modelaudit")
+        return 0
+    from modelaudit.cli.audit import execute
+    from modelaudit.settings import resolve
+
+    return execute(resolve(asked.paths, asked.flags, config=asked.config, targets=asked.targets))
 
 
 def explain(error: BaseException, *, verbose: bool) -> None:

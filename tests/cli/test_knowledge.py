@@ -132,7 +132,10 @@ def test_the_help_of_the_program(tmp_path: Path) -> None:
     ("arguments", "absent"),
     [
         (["--version"], {"typer", "anyio", "asyncio", "msgspec", "rich", "structlog"}),
-        (["scan", "tiny.pkl"], {"aiobotocore", "botocore", "aiohttp", "numpy", "rich", "structlog", "h5py", "onnx"}),
+        (
+            ["scan", "tiny.pkl"],
+            {"aiobotocore", "botocore", "numpy", "typer", "pydantic", "rich", "structlog", "h5py", "onnx"},
+        ),
     ],
 )
 def test_start_up_is_light(tmp_path: Path, arguments: list[str], absent: set[str]) -> None:
