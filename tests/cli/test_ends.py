@@ -304,7 +304,7 @@ def test_the_top(
         raise error
 
     monkeypatch.setattr("modelaudit.cli.app.app", app)
-    assert trouble.guarded(["scan"]) == code
+    assert trouble.guarded(["rules"]) == code
     assert capsys.readouterr().err == said
 
 
@@ -315,7 +315,7 @@ def test_the_top_with_verbose(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
         raise RuntimeError("boom")
 
     monkeypatch.setattr("modelaudit.cli.app.app", app)
-    assert trouble.guarded(["scan", "-v"]) == 2
+    assert trouble.guarded(["rules", "-v"]) == 2
     errors = capsys.readouterr().err.splitlines()
     assert errors[0] == "Traceback (most recent call last):"
     assert errors[-1] == "modelaudit: unexpected RuntimeError: boom"
