@@ -1,12 +1,14 @@
 """The header of an .npy file (numpy.lib.format, versions 1.0 to 3.0). Only the header is read.
 
-The header is a Python literal; it is parsed with `ast.literal_eval`, under a bound on its length and depth.
+The header is a Python literal; it is parsed with `ast.literal_eval`, under a bound on its length. What numpy takes
+for a dtype is taken here too, odd spellings included, because the bytes behind a header that numpy reads as one of
+objects are a pickle that it loads.
 """
 
 import ast
-import math
 import re
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from modelaudit.blob import Blob, read
@@ -14,62 +16,82 @@ from modelaudit.errors import LimitExceeded, ParseError
 
 MAGIC = b"\x93NUMPY"
 HEADER_MOST_BYTES = 10_000  # numpy's own max_header_size; longer ones it only reads when told to trust the file
-_READ_MOST_BYTES = 1 << 20
-_NESTING = 60  # brackets inside brackets; keeps the literal's parser off its own limits
+_READ_MOST_BYTES = 1 << 17  # the parser of literals takes 500 bytes for one, and quadratic time for f-strings
 _DESCR_NODES = 100_000  # dtype fields, over all levels
+_SHOWN_CHARS = 200
+_ADDRESSES = 1 << 64  # more bytes than that are not counted on
 
-_SIMPLE = re.compile(r"[<>|=]?([?bBhHiIlLqQefdgFDGSUVOaOcmMpP]|[?biufcmMOSUVat])(\d*)(\[[^\]]*\])?")
+_SIMPLE = re.compile(r"[<>|=]?([?bBhHiIlLqQefdgFDGSUVaOcmMpP]|[?biufcmMOSUVa])(\d*)(\[[^\]]*\])?")
+# Spellings that numpy never writes and still reads, their sizes left alone.
+_NAMED = re.compile(
+    r"(?:bool|u?int|float|complex|str|bytes|void|datetime|timedelta|u?long|half|single|double|c?long)\w*"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """`item_bytes` is the size of one element; `objects` whether any part of it is a Python object."""
+    """`item_bytes` is the size of one element, None for a dtype of unknown size; `objects` whether any part of it
+    is a Python object. `descr` and `shape_text` are for people, cut short.
+    """
 
     version: tuple[int, int]
     descr: str
     shape: tuple[int, ...]
+    shape_text: str
     fortran_order: bool
-    item_bytes: int
+    item_bytes: int | None
     objects: bool
     header_length: int
     data_start: int
 
     @property
-    def data_bytes(self) -> int:
-        """Bytes that shape and dtype need."""
-        return 0 if 0 in self.shape else math.prod(self.shape) * self.item_bytes
+    def data_bytes(self) -> int | None:
+        """Bytes that shape and dtype need, 2^64 for all that is more. None when that cannot be said."""
+        if self.item_bytes is None or any(size < 0 for size in self.shape):
+            return None
+        return _product((self.item_bytes, *self.shape))
+
+
+def extent(blob: Blob) -> tuple[int, int]:
+    """Where the header's text begins and how long it says that it is. Raises `Missing`, `ParseError`."""
+    prefix = read(blob, 0, 12)
+    if prefix[:6] != MAGIC or len(prefix) < 10:
+        raise ParseError("no .npy header", 0)
+    if (prefix[6], prefix[7]) not in ((1, 0), (2, 0), (3, 0)):
+        raise ParseError(f"unknown .npy version {prefix[6]}.{prefix[7]}", 6)
+    start = 10 if prefix[6] == 1 else 12
+    return start, int.from_bytes(prefix[8:start], "little")
 
 
 def parse(blob: Blob) -> Header:
     """Read the header. Raises `Missing`, `ParseError`, `LimitExceeded` (a header or dtype too large)."""
-    prefix = read(blob, 0, 12)
-    if prefix[:6] != MAGIC or len(prefix) < 10:
-        raise ParseError("no .npy header", 0)
-    version = (prefix[6], prefix[7])
-    if version not in ((1, 0), (2, 0), (3, 0)):
-        raise ParseError(f"unknown .npy version {version[0]}.{version[1]}", 6)
-    start = 10 if version == (1, 0) else 12
-    length = int.from_bytes(prefix[8:start], "little")
+    start, length = extent(blob)
     if length > _READ_MOST_BYTES:
         raise LimitExceeded("header_bytes", length, _READ_MOST_BYTES)
+    major = read(blob, 6, 1)[0]
     text = read(blob, start, length)
     if len(text) < length:
         raise ParseError("the file ends inside its header", start + len(text))
-    fields = _literal(text.decode("utf-8" if version == (3, 0) else "latin-1", "replace"), start)
-    descr, shape, order = fields.get("descr"), fields.get("shape"), fields.get("fortran_order")
-    if not isinstance(shape, tuple) or not all(isinstance(n, int) and not isinstance(n, bool) for n in shape):
-        raise ParseError(f"the shape {str(shape)[:80]} is no tuple of sizes", start)
+    fields = _literal(text.decode("utf-8" if major == 3 else "latin-1", "replace"), start)
+    descr, shape = fields.get("descr"), fields.get("shape")
+    if not isinstance(shape, tuple) or not all(isinstance(size, int) for size in shape):
+        raise ParseError(f"the shape {shown(shape)} is no tuple of sizes", start)
     item_bytes, objects = _Descr(start).measure(descr)
-    return Header(version, str(descr)[:400], shape, bool(order), item_bytes, objects, length, start + length)
+    order = bool(fields.get("fortran_order"))
+    return Header(
+        (major, 0), shown(descr), shape, shown(shape), order, item_bytes, objects, length, start + length
+    )  # fmt: skip
+
+
+def shown(value: object) -> str:
+    """`value` as Python writes it, cut short. Numbers of thousands of digits are not written out."""
+    try:
+        return str(value)[:_SHOWN_CHARS]
+    except ValueError:
+        return "with a number of thousands of digits"
 
 
 def _literal(text: str, offset: int) -> dict[object, object]:
-    depth = deepest = 0
-    for mark in text:
-        depth += (mark in "([{") - (mark in ")]}")
-        deepest = max(deepest, depth)
-    if deepest > _NESTING:
-        raise ParseError(f"the header nests {deepest} brackets", offset)
     text = re.sub(r"(?<=\d)L\b", "", text)  # Python 2 wrote long integers so
     try:
         with warnings.catch_warnings():
@@ -82,6 +104,18 @@ def _literal(text: str, offset: int) -> dict[object, object]:
     return fields
 
 
+def _product(sizes: Sequence[int]) -> int:
+    """The product of `sizes`, none of them negative, or 2^64 when it is larger than that."""
+    if 0 in sizes:
+        return 0
+    total = 1
+    for size in sizes:
+        total *= size
+        if total >= _ADDRESSES:
+            return _ADDRESSES
+    return total
+
+
 class _Descr:
     """Measures a dtype description as numpy.lib.format.descr_to_dtype reads it."""
 
@@ -89,49 +123,58 @@ class _Descr:
         self._offset = offset
         self._nodes = 0
 
-    def measure(self, descr: object) -> tuple[int, bool]:
+    def measure(self, descr: object) -> tuple[int | None, bool]:
         """Bytes of one element, and whether it holds Python objects. Raises `ParseError`, `LimitExceeded`."""
         self._nodes += 1
         if self._nodes > _DESCR_NODES:
             raise LimitExceeded("dtype_fields", self._nodes, _DESCR_NODES)
         if isinstance(descr, str):
             return self._simple(descr)
-        if isinstance(descr, tuple) and len(descr) == 2:
+        if isinstance(descr, tuple):
+            if len(descr) < 2:
+                raise ParseError(f"the dtype {shown(descr)} is none", self._offset)
             size, objects = self.measure(descr[0])
-            return size * self._count(descr[1]), objects
-        if isinstance(descr, list):
-            return self._fields(descr)
-        raise ParseError(f"the dtype {str(descr)[:80]} is none", self._offset)
+            return self._times(size, descr[1]), objects
+        if isinstance(descr, list | set | dict):  # of the last, numpy takes the keys
+            return self._fields(list(descr))
+        raise ParseError(f"the dtype {shown(descr)} is none", self._offset)
 
-    def _fields(self, fields: list[object]) -> tuple[int, bool]:
-        total, any_objects = 0, False
+    def _fields(self, fields: list[object]) -> tuple[int | None, bool]:
+        total: int | None = 0
+        any_objects = False
         for field in fields:
-            if not isinstance(field, tuple) or len(field) not in (2, 3):
-                raise ParseError(f"the dtype field {str(field)[:80]} is none", self._offset)
-            size, objects = self.measure(field[1])
-            total += size * (self._count(field[2]) if len(field) == 3 else 1)
+            parts = tuple(field) if isinstance(field, tuple | list | str) else ()
+            if len(parts) not in (2, 3):
+                raise ParseError(f"the dtype field {shown(field)} is none", self._offset)
+            size, objects = self.measure(parts[1])
+            size = self._times(size, parts[2]) if len(parts) == 3 else size
+            total = None if total is None or size is None else total + size
             any_objects = any_objects or objects
         return total, any_objects
 
-    def _count(self, shape: object) -> int:
+    def _times(self, size: int | None, shape: object) -> int | None:
         sizes = shape if isinstance(shape, tuple) else (shape,)
-        if not all(isinstance(size, int) and size >= 0 for size in sizes):
-            raise ParseError(f"the sub-array shape {str(shape)[:80]} is none", self._offset)
-        return math.prod(sizes)
+        if not all(isinstance(count, int) for count in sizes):
+            return None  # another dtype over the same bytes
+        if any(count < 0 for count in sizes):
+            raise ParseError(f"the sub-array shape {shown(shape)} is none", self._offset)
+        return None if size is None else _product((size, *sizes))
 
-    def _simple(self, text: str) -> tuple[int, bool]:
+    def _simple(self, text: str) -> tuple[int | None, bool]:
         match = _SIMPLE.fullmatch(text)
         if match is None:
-            if "O" in text or "object" in text:
+            if "O" in text or "object" in text or text == "T":  # T: strings of any length, which are pickled
                 return 8, True
+            if _NAMED.fullmatch(text) or "," in text:
+                return None, False
             raise ParseError(f"the dtype {text[:80]!r} is none", self._offset)
-        kind, digits = match[1], int(match[2] or 0)
+        kind, digits = match[1], match[2][:18]
         if kind == "O":
             return 8, True
         if kind == "U":
-            return 4 * digits, False
+            return 4 * int(digits or 0), False
         if digits:
-            return digits, False
+            return int(digits), False
         return _SIZES.get(kind, 8), False
 
 

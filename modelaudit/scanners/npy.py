@@ -2,37 +2,78 @@
 
 from collections.abc import Iterator
 
-from modelaudit.blob import Blob
-from modelaudit.errors import ParseError
+from modelaudit.blob import Blob, SliceBlob, read
+from modelaudit.errors import LimitExceeded, ParseError
 from modelaudit.limits import Limits
 from modelaudit.model import Asset, Child, Evidence, Hit, Note
-from modelaudit.parsers.npy import HEADER_MOST_BYTES, parse
+from modelaudit.parsers.npy import HEADER_MOST_BYTES, MAGIC, Header, extent, parse
 
 _DIMENSIONS = 64  # NPY_MAXDIMS of NumPy 2
+_ARRAYS_MOST = 100_000  # in one file
 
 
 def scan(blob: Blob, limits: Limits, /) -> Iterator[Hit | Child | Asset | Note]:
-    """Hold the header against the file's size; the data itself is read only where it is a pickle."""
-    try:
-        header = parse(blob)
-    except ParseError as error:
-        yield Note("broken", error.message, error.offset)
-        yield Child("after the magic", 6, max(0, blob.size - 6))
-        return
+    """Hold each header against the file's size; the data itself is read only where it is a pickle.
+
+    A file may hold several arrays, one behind the other, as `numpy.save` to an open file writes them.
+    """
     yield Asset("", "npy", blob.size)
+    place = 0
+    for _ in range(_ARRAYS_MOST):
+        begin = place
+        try:
+            header = parse(SliceBlob(blob, begin, blob.size - begin))
+        except (ParseError, LimitExceeded) as error:
+            yield from _unread(blob, begin, error)
+            return
+        yield from _array(header, begin, blob.size)
+        end = header.data_bytes
+        place = begin + header.data_start + (end or 0)
+        if header.objects or end is None or place > blob.size:
+            return
+        if read(blob, place, len(MAGIC)) != MAGIC:
+            break
+    if place < blob.size:
+        yield Hit("npy-trailing", place, {"length": blob.size - place})
+        yield Child("trailing bytes", place, blob.size - place)
+
+
+def _array(header: Header, begin: int, size: int) -> Iterator[Hit | Child]:
+    data_start = begin + header.data_start
+    here = size - data_start
     if header.header_length > HEADER_MOST_BYTES:
-        yield Hit("npy-long-header", 8, {"length": header.header_length, "allowed": HEADER_MOST_BYTES})
-    shape = str(header.shape)[:200]
+        yield Hit("npy-long-header", begin + 8, {"length": header.header_length, "allowed": HEADER_MOST_BYTES})
     if len(header.shape) > _DIMENSIONS or any(size < 0 for size in header.shape):
-        yield Hit("npy-dimensions", header.data_start, {"shape": shape, "count": len(header.shape)})
-    here = blob.size - header.data_start
+        yield Hit("npy-dimensions", data_start, {"shape": header.shape_text, "count": len(header.shape)})
     if header.objects:
-        yield Hit("npy-object-array", header.data_start, {"descr": header.descr})
-        yield Child("objects", header.data_start, here, format="pickle")
-        return
-    if header.data_bytes > here:
-        evidence: Evidence = {"shape": shape, "descr": header.descr, "needed": str(header.data_bytes), "here": here}
-        yield Hit("npy-shape", header.data_start, evidence)
-    elif 0 <= header.data_bytes < here:
-        yield Hit("npy-trailing", header.data_start + header.data_bytes, {"length": here - header.data_bytes})
-        yield Child("trailing bytes", header.data_start + header.data_bytes, here - header.data_bytes)
+        yield Hit("npy-object-array", data_start, {"descr": header.descr})
+        yield Child("objects", data_start, here, format="pickle")
+    elif header.data_bytes is None:
+        yield Child("data", data_start, here)
+    elif header.data_bytes > here:
+        evidence: Evidence = {
+            "shape": header.shape_text,
+            "descr": header.descr,
+            "needed": str(header.data_bytes),
+            "here": here,
+        }
+        yield Hit("npy-shape", data_start, evidence)
+
+
+def _unread(blob: Blob, begin: int, error: ParseError | LimitExceeded) -> Iterator[Hit | Child | Note]:
+    """A header that was not understood: say so, and look at what is in it and behind it all the same."""
+    part = SliceBlob(blob, begin, blob.size - begin)
+    try:
+        start, length = extent(part)
+    except ParseError:
+        start, length = len(MAGIC), 0
+    if isinstance(error, LimitExceeded):
+        yield Hit("npy-long-header", begin, {"length": max(length, error.asked), "allowed": HEADER_MOST_BYTES})
+        yield Note(error.limit, f"the .npy header was not read: {error}", begin)
+    else:
+        yield Note("broken", error.message, begin + error.offset)
+    length = min(length, part.size - start)
+    if length > 0:
+        yield Child("header", begin + start, length)
+    if part.size > start + length:
+        yield Child("data", begin + start + length, part.size - start - length)

@@ -70,6 +70,9 @@ SILENT = {
     "python 2": described("<f8", (1,), bytes(8)).replace(b"(1,)", b"(1,)"),
     "version 2": make("{'descr': '<f8', 'fortran_order': False, 'shape': (1,), }", bytes(8), 2),
     "version 3": make("{'descr': [('ü', '<f8')], 'fortran_order': False, 'shape': (1,), }", bytes(8), 3),
+    "several in one file": b"".join(saved(np.arange(number)) for number in range(30)),
+    "words for types": described([("a", "float64"), ("b", "int32")], (1,), bytes(12)),
+    "bool for a size": described("<f8", (True,), bytes(8)),
     "long integer of Python 2": make("{'descr': '<f8', 'fortran_order': False, 'shape': (1L,), }", bytes(8)),
 }
 
@@ -94,7 +97,16 @@ def test_every_rule_is_fired() -> None:
     assert known == {rule for rule, _ in FIRING.values()}
 
 
-@pytest.mark.parametrize("descr", ["|O", [("x", "|O")], [("a", [("b", [("c", "|O")])])], "object"])
+DEEP: object = "|O"
+for _ in range(90):
+    DEEP = [("a", DEEP)]
+
+
+@pytest.mark.parametrize(
+    "descr",
+    ["|O", [("x", "|O")], [("a", [("b", [("c", "|O")])])], "object", "i4,O", "T", {("a", "|O")}, {("a", "|O"): 1},
+     ("|O", (1,), "x"), [["a", "|O"]], ["aO"], [("a", "object"), ("b", "float64")], [("(" * 300, "|O")], DEEP],
+)  # fmt: skip
 def test_the_pickle_of_an_object_array_is_followed(descr: object) -> None:
     """What the objects would do when loaded is found as in any pickle."""
     assert "pickle-import" in rules(described(descr, (1,), ATTACK))
@@ -117,6 +129,35 @@ def test_a_hostile_header_is_a_parse_error(header: str) -> None:
     """Python's literal parser is never driven to its own limits, and nothing is evaluated."""
     with pytest.raises((ParseError, LimitExceeded)):
         parser.parse(BytesBlob(make(header)))
+
+
+@pytest.mark.parametrize(
+    "header",
+    [PLAIN.replace("<f8", "|O") + " " * (2 << 20), "[" * 300, PLAIN.replace("<f8", "<x"),
+     "{'shape': (" + "9" * 5000 + ",)}"],
+    ids=["longer than is read", "too deep", "no dtype", "no number"],
+)  # fmt: skip
+def test_a_header_that_is_not_understood_hides_nothing(header: str) -> None:
+    """Other readers may understand it: what stands behind it is looked at."""
+    found = look(make(header, ATTACK, version=2))
+    assert found.status == "partial"
+    assert "pickle-import" in {finding.rule for finding in found.findings}
+
+
+def test_numbers_without_end_are_no_trouble() -> None:
+    """Sizes of thousands of digits, which Python does not even print, are bounded."""
+    number = "0x" + "f" * 6000
+    for shape, descr in ((f"({number},)", "'<f8'"), ("(1,)", f"[('a', '<f8', ({number},))]")):
+        header = f"{{'descr': {descr}, 'fortran_order': False, 'shape': {shape}, }}"
+        assert "npy-shape" in rules(make(header, bytes(8)))
+    many = f"{{'descr': '<f8', 'fortran_order': False, 'shape': {(1 << 62,) * 5_000}}}"
+    assert {"npy-shape", "npy-dimensions", "npy-long-header"} <= rules(make(many, version=2))
+
+
+def test_an_array_of_objects_behind_others_is_found() -> None:
+    """numpy.load on the same open file gets there."""
+    data = saved(np.zeros(3)) + saved(np.ones(4, np.int8)) + described("|O", (1,), ATTACK)
+    assert {"npy-object-array", "pickle-import"} <= rules(data)
 
 
 def test_only_the_header_is_read() -> None:
