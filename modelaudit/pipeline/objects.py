@@ -19,7 +19,7 @@ from modelaudit.pipeline.budgets import Tokens, TotalBudget
 from modelaudit.pipeline.spool import Range, ReadAhead, Spool
 from modelaudit.sources.interface import LocalSource, Source
 from modelaudit.workers.pool import Lost, Outcome
-from modelaudit.workers.wire import Done, Job, Need
+from modelaudit.workers.wire import Broken, Done, Job, Need
 
 
 class Scans(Protocol):
@@ -116,7 +116,7 @@ class _Flow:
             after = os.fstat(descriptor)
         finally:
             os.close(descriptor)
-        lost = isinstance(outcome, Lost) and outcome.reason == "changed"
+        lost = isinstance(outcome, Lost | Broken) and outcome.reason == "changed"
         if lost or (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
             raise SourceError("changed", f"{self.target.uri} was changed while it was read, twice")
         if isinstance(outcome, Need):

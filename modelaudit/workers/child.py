@@ -95,6 +95,8 @@ class _Told:
 
 def _scan(engine: Engine, setup: Setup, job: Job, descriptor: int, told: _Told) -> FromWorker:
     data: bytes | mmap.mmap = b""
+    if os.fstat(descriptor).st_size < job.size:
+        return Broken(job.id, "changed", "the file became shorter before it was read")
     if job.size and job.extents:
         data = mmap.mmap(descriptor, job.size, prot=mmap.PROT_READ)
     blob = RootBlob(data, job.size, job.extents)

@@ -133,6 +133,7 @@ class Pool:
         self._count = workers
         self._workers: list[_Worker] = []
         self._pending: deque[_Pending] = deque()
+        self._started = 0
         self._failures = 0
         self._broken: str | None = None
         self._closing = False
@@ -141,8 +142,7 @@ class Pool:
 
     async def __aenter__(self) -> Self:
         self._group = await anyio.create_task_group().__aenter__()
-        for _ in range(self._count):
-            self._group.start_soon(self._keep)
+        self._grow()
         self._group.start_soon(self._watch)
         return self
 
@@ -162,6 +162,7 @@ class Pool:
         pending = _Pending(job, descriptor, seconds)
         self._pending.append(pending)
         self._dispatch()
+        self._grow()
         try:
             await pending.ended.wait()
         except BaseException:
@@ -170,6 +171,12 @@ class Pool:
         if pending.outcome is None:
             raise WorkersUnavailable(self._broken or "the workers are shutting down")
         return pending.outcome, pending.spent_seconds
+
+    def _grow(self) -> None:
+        """Start the first worker at once, each further one when more jobs wait than there are workers."""
+        while self._started < self._count and len(self._pending) >= self._started + (self._started > 0):
+            self._started += 1
+            self._group.start_soon(self._keep)
 
     # --- giving out jobs ----------------------------------------------------------------------------------
 
@@ -299,7 +306,7 @@ class Pool:
 
     def _start_failed(self, said: str) -> None:
         self._failures += 1
-        if self._failures >= _START_FAILURES * self._count:
+        if self._failures >= _START_FAILURES * self._started:
             self._broken = f"the scan workers do not start: {said}"
             self._dispatch()
 

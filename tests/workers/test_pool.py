@@ -208,6 +208,16 @@ async def test_the_worker_has_no_secrets(monkeypatch: pytest.MonkeyPatch) -> Non
         assert outcome.inspection.scanners[0] == "LC_ALL"
 
 
+async def test_a_file_that_shrank_before_it_was_mapped_is_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same, a moment earlier: a reason, not a fault of ours."""
+    async with stub_pool(monkeypatch) as pool:
+        descriptor = os.open(__file__, os.O_RDONLY)
+        outcome, _ = await pool.scan(Job(1, "fine", 1 << 40, ((0, 1 << 40),)), descriptor, 20)
+        os.close(descriptor)
+    assert isinstance(outcome, Broken)
+    assert outcome.reason == "changed"
+
+
 async def test_no_worker_outlives_the_pool(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leaving the pool ends its processes, also in the middle of a job."""
     async with stub_pool(monkeypatch) as pool:
@@ -222,9 +232,9 @@ async def test_a_shrinking_file_is_changed_not_a_crash(monkeypatch: pytest.Monke
     """Reading a mapped page that is no longer there kills the worker; the reason says what happened."""
     path = tmp_path / "shrinks"
     path.write_bytes(bytes(8192))
-    program = STUB.replace('if uri == "slow": time.sleep(0.2)', "time.sleep(0.5)")
-    program = program.replace("blob.view(0, 4)", "blob.view(4096, 4)")
+    program = STUB.replace("time.sleep(0.2)", "time.sleep(0.8); blob.view(4096, 4).tobytes()")
     async with stub_pool(monkeypatch, program=program) as pool, anyio.create_task_group() as group:
+        await scan(pool, "fine")  # from here on the worker is there
 
         async def cut() -> None:
             await anyio.sleep(0.1)
