@@ -35,17 +35,15 @@ async def _run(settings: Settings, deliver: Deliver, progress: Progress, signals
     policy = Policy(settings.include, settings.exclude, settings.suppress, settings.severity)
     async with AsyncExitStack() as stack:
         places = await stack.enter_async_context(open_sources(settings.paths, limits))
-        pool = None
-        if not settings.dry_run:
-            setup = Setup(limits, tuple(settings.blacklist))
-            pool = await stack.enter_async_context(Pool(setup, settings.workers))
+        pool = None if settings.dry_run else Pool(Setup(limits, tuple(settings.blacklist)), settings.workers)
         flow = Flow(
             places, pool, deliver, limits=limits, hints=_hints(settings.paths), policy=policy, progress=progress
         )
         async with anyio.create_task_group() as group:
-            if signals:
+            if signals:  # before anything that takes time: a stop must be heard from the beginning
                 await group.start(heed_signals, flow)
-            await flow.run()
+            async with pool or AsyncExitStack():
+                await flow.run()
             group.cancel_scope.cancel()
     return flow.ended
 
