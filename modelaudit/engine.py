@@ -16,7 +16,7 @@ from modelaudit.catalogue import Catalogue, Format
 from modelaudit.errors import LimitExceeded, Missing, ParseError
 from modelaudit.identify import Identifier
 from modelaudit.limits import Limits
-from modelaudit.model import Asset, Child, Evidence, Finding, Hit, Inspection, Note, Severity, Status
+from modelaudit.model import Asset, Child, Evidence, Finding, Hit, Inspection, Note, Scalar, Severity, Status
 from modelaudit.unpack import Budget, UnpackedBlob, open_child
 
 Item = Hit | Child | Asset | Note
@@ -286,7 +286,7 @@ class _Run:
         if self._on_finding is not None:
             self._on_finding(finding)
 
-    def _details(self, evidence: Evidence) -> Evidence:
+    def _details(self, evidence: Mapping[str, Scalar | list[str]]) -> Evidence:
         most = self._limits.evidence_chars
         details: Evidence = {}
         for key, value in evidence.items():

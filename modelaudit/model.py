@@ -1,6 +1,7 @@
 """The values that flow through modelaudit. Frozen; the output schema is generated from them."""
 
 import enum
+from collections.abc import Mapping
 from typing import Literal
 
 import msgspec
@@ -32,7 +33,7 @@ class Hit(msgspec.Struct, frozen=True):
 
     rule: str
     offset: int | None = None
-    evidence: Evidence = {}
+    evidence: Mapping[str, Scalar | list[str]] = {}
     severity: Severity | None = None
 
 

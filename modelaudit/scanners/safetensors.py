@@ -10,7 +10,7 @@ from itertools import pairwise
 from modelaudit.blob import Blob
 from modelaudit.errors import ParseError
 from modelaudit.limits import Limits
-from modelaudit.model import Asset, Child, Hit, Note
+from modelaudit.model import Asset, Child, Evidence, Hit, Note
 from modelaudit.parsers.safetensors import (
     HEADER_MOST_BYTES,
     PREFIX_BYTES,
@@ -64,7 +64,7 @@ def scan(blob: Blob, limits: Limits, /) -> Iterator[Hit | Child | Asset | Note]:
     """Hold the header against the file's size and against itself. Reads the header only."""
     length = header_length(blob)
     if length > HEADER_MOST_BYTES:
-        evidence = {"length": length, "size": blob.size, "allowed": HEADER_MOST_BYTES}
+        evidence: Evidence = {"length": length, "size": blob.size, "allowed": HEADER_MOST_BYTES}
         yield Hit("safetensors-header-length", 0, evidence)
     try:
         header = parse(blob)
@@ -88,7 +88,7 @@ def scan(blob: Blob, limits: Limits, /) -> Iterator[Hit | Child | Asset | Note]:
 
 def _form(header: Header) -> Iterator[Hit]:
     if header.duplicates:
-        evidence = {"name": header.duplicates[0], "count": len(header.duplicates)}
+        evidence: Evidence = {"name": header.duplicates[0], "count": len(header.duplicates)}
         yield Hit("safetensors-duplicate-key", PREFIX_BYTES, evidence)
     if header.leading:
         yield Hit("safetensors-malformed", PREFIX_BYTES, {"what": "The header begins with white space"})
@@ -113,7 +113,7 @@ def _names(tensors: Sequence[Tensor]) -> Iterator[Hit]:
 def _sizes(tensors: Sequence[Tensor]) -> Iterator[Hit]:
     unknown = [tensor for tensor in tensors if tensor.bytes_needed is None and not tensor.flaw]
     if unknown:
-        evidence = {"tensor": unknown[0].name, "dtype": unknown[0].dtype, "count": len(unknown)}
+        evidence: Evidence = {"tensor": unknown[0].name, "dtype": unknown[0].dtype, "count": len(unknown)}
         yield Hit("safetensors-unknown-dtype", PREFIX_BYTES, evidence)
     wrong = [tensor for tensor in tensors if tensor.bytes_needed not in (None, tensor.end - tensor.begin)]
     if wrong:
@@ -144,7 +144,7 @@ def _layout(header: Header, size: int) -> Iterator[Hit | Child]:
             end, before = tensor.end, tensor.name
     if overlaps:
         tensor, other = overlaps[0]
-        evidence = {"tensor": tensor.name, "other": other, "count": len(overlaps)}
+        evidence: Evidence = {"tensor": tensor.name, "other": other, "count": len(overlaps)}
         yield Hit("safetensors-overlap", header.data_start + tensor.begin, evidence)
     for begin, length in gaps[:100]:
         if begin < data_bytes:
@@ -162,7 +162,7 @@ def _outside(outside: Sequence[Tensor], spans: Sequence[Tensor], data_bytes: int
     contiguous = all(before.end == tensor.begin for before, tensor in pairwise(spans))
     honest = spans[0].begin == 0 and all(t.bytes_needed in (None, t.end - t.begin) for t in spans)
     if contiguous and honest and len(spans) > 1 and data_bytes > 0:
-        evidence = {"data_bytes": data_bytes, "needed": spans[-1].end, "count": len(outside)}
+        evidence: Evidence = {"data_bytes": data_bytes, "needed": spans[-1].end, "count": len(outside)}
         return Hit("safetensors-truncated", None, evidence)
     first = outside[0]
     evidence = {"tensor": first.name, "begin": first.begin, "end": first.end, "data_bytes": data_bytes}
@@ -178,7 +178,7 @@ def _metadata(header: Header, limits: Limits) -> Iterator[Hit | Child]:
                 found = pattern.search(text)
                 if found:
                     around = text[max(0, found.start() - 40) : found.end() + 80]
-                    evidence = {"key": key, "what": what, "excerpt": around}
+                    evidence: Evidence = {"key": key, "what": what, "excerpt": around}
                     yield Hit("safetensors-metadata-code", PREFIX_BYTES, evidence)
                     break
             for what, pattern in _SECRETS.items():
