@@ -32,7 +32,7 @@ def _record_gets(report: Report, server: Any, stored: int, count: int) -> list[l
     gets = [[key.partition("?")[0], span] for key, span in gets if key]
     report.heading("what is asked of the server")
     report.usage("counted", "modelaudit", used)
-    fetched = counts["bytes"].get("GET", 0)
+    fetched = counts["body_bytes"].get("GET", 0)
     report.note(
         f"{len(gets)} GETs of objects for {count} objects, {len(lines) - len(gets)} other requests,"
         f" {fetched / 1e6:.1f} MB of {stored / 1e6:.0f} MB, at most {counts['most_in_flight']['GET']} in flight,"
@@ -75,6 +75,8 @@ def _against_bare(report: Report, server: Any, gets: list[list[str]], runs: int)
     report.note(f"bare client says {bare.output.read_text().strip()}")
     ratio = middle["modelaudit"].wall_seconds / middle["bare client"].wall_seconds
     report.verdict("wall time against the bare client's", ratio, _SLOWER, least=False, unit="×")
+    cpu = middle["modelaudit"].cpu_seconds / middle["bare client"].cpu_seconds
+    report.note(f"CPU time of all our processes: {cpu:.2f}× the bare client's, and the server needs the cores as well")
     peak = memory(mine)
     report.note(f"parent at most {peak.root / MIB:.0f} MiB, a worker {peak.worker_private / MIB:.0f} MiB private")
     proxy.end()

@@ -103,22 +103,13 @@ def _vectorizer(words: dict[str, int]) -> Any:
     return made
 
 
-def _attack_last(data: bytes) -> bytes:
-    """The same stream, with a call put between its last opcode and its STOP."""
-    assert data.endswith(b".")
-    return data[:-1] + b"0cos\nsystem\n(S'echo harmless'\ntR."
-
-
 def _pickles(folder: Path, rows: int, words: int) -> None:
     table = _rows(random.Random(1), rows)
     vocabulary = _vocabulary(random.Random(2), words)
     vectorizer = _vectorizer(vocabulary)
     for protocol in (0, 2, 4):
         for name, value in (("dicts", table), ("vocabulary", vocabulary), ("vectorizer", vectorizer)):
-            data = pickle.dumps(value, protocol=protocol)
-            (folder / f"{name}.p{protocol}.pkl").write_bytes(data)
-            if protocol == 4:
-                (folder / f".{name}.attack-last.pkl").write_bytes(_attack_last(data))
+            (folder / f"{name}.p{protocol}.pkl").write_bytes(pickle.dumps(value, protocol=protocol))
 
 
 def _arrays(folder: Path, total: int) -> None:
