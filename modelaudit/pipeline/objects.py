@@ -9,13 +9,13 @@ from pathlib import PurePosixPath
 from typing import Protocol
 
 import anyio
-import anyio.to_thread
 
 from modelaudit.catalogue import Hint
 from modelaudit.errors import SourceError, first_cause
 from modelaudit.limits import Limits
 from modelaudit.model import FileReport, Finding, Inspection, Severity, Status, Target
 from modelaudit.pipeline.budgets import Tokens, TotalBudget
+from modelaudit.pipeline.opening import Opener
 from modelaudit.pipeline.spool import Range, ReadAhead, Spool
 from modelaudit.sources.interface import LocalSource, Source
 from modelaudit.workers.pool import Lost, Outcome
@@ -44,6 +44,7 @@ class Auditor:
         self._jobs = itertools.count(1)
         self._in_flight = Tokens(limits.in_flight_bytes)
         self._large = anyio.Semaphore(limits.large_objects)
+        self._opener = Opener()
         self.total = TotalBudget(limits.max_total_bytes)
 
     async def audit(self, source: Source, target: Target) -> FileReport:
@@ -104,7 +105,7 @@ class _Flow:
         return await self._remote()
 
     async def _local(self, source: LocalSource) -> Inspection:
-        descriptor = await anyio.to_thread.run_sync(source.open, self.target)
+        descriptor = await self._auditor._opener.open(source, self.target)
         try:
             before = os.fstat(descriptor)
             size = before.st_size

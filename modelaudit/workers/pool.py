@@ -235,7 +235,9 @@ class Pool:
         """Have one worker running for as long as the pool is open."""
         while self._broken is None:
             try:
-                worker = await anyio.to_thread.run_sync(_spawn, self._setup)
+                # On this thread, though it blocks for a millisecond: the kernel kills a worker when the
+                # thread that started it ends, and threads of a pool end when they have been idle.
+                worker = _spawn(self._setup)
             except OSError as error:
                 self._start_failed(f"{sys.executable}: {error}")
                 continue

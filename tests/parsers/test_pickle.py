@@ -396,3 +396,9 @@ def test_payloads_are_found_in_literals() -> None:
     honest = ["a sentence of ordinary words, some thirty of them" * 3, "deadbeef" * 20, "QUJD" * 30, bytes(range(256))]
     honest += [np.random.default_rng(1).bytes(4000), base64.b64encode(np.random.default_rng(2).bytes(900)).decode()]
     assert not [item for item in walk(pickle.dumps(honest, 4)) if isinstance(item, Nested)]
+
+
+def test_a_zip_is_no_pickle() -> None:
+    """`PK` reads as a persistent id; nothing that a zip holds makes it one."""
+    assert not is_pickle(BytesBlob(b"PK\x03\x04\x14\0\n" + b"K\x01" * 40 + b"."))
+    assert is_pickle(BytesBlob(b"P1\n" + b"K\x01" * 40 + b"."))

@@ -381,3 +381,19 @@ def test_sources_and_random_bytes_do_not_fit() -> None:
     for _ in range(5000):
         data = noise.randbytes(noise.randrange(20, 600))
         assert not fits(BytesBlob(data), Limits()), data
+
+
+@pytest.mark.parametrize("shift", range(-12, 4))
+def test_an_opcode_across_the_edge_of_a_window_is_read_whole(shift: int) -> None:
+    """Wherever an argument's length lies across the edge of what is read at a time, no opcode is missed."""
+    for edge in (4096, 1 << 16, 1 << 20):
+        data = b"\x80\x04" + b"cbuiltins\nobject\n0"
+        filler = edge + shift - len(data) - 8
+        data += b"X" + (filler - 6).to_bytes(4, "little") + b"a" * (filler - 6) + b"0"
+        data += b"X" + (300).to_bytes(4, "little") + b"b" * 300 + b"0"
+        data += b"cposix\nsystem\nX\x04\x00\x00\x00echo\x85R."
+        found = {finding.rule for finding in inspect(BytesBlob(data)).findings}
+        assert "pickle-import" in found, (edge, shift)
+        small = b"\x80\x04cbuiltins\nobject\n0" + b"K\x010" * ((edge + shift) // 3)
+        small += b"X" + (300).to_bytes(4, "little") + b"b" * 300 + b"0" + b"cposix\nsystem\nX\x04\x00\x00\x00echo\x85R."
+        assert "pickle-import" in {finding.rule for finding in inspect(BytesBlob(small)).findings}, (edge, shift)

@@ -1,6 +1,7 @@
 """The pool with real processes: answers, questions, deaths, hangs and nonsense."""
 
 import os
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -253,3 +254,13 @@ def test_inspections_are_values() -> None:
     """What crosses the wire cannot be changed on the way."""
     with pytest.raises(AttributeError):
         Inspection("scanned").status = "failed"  # type: ignore[misc]
+
+
+async def test_workers_are_started_by_a_thread_that_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel ends a worker with the thread that started it, so that thread must be the loop's own."""
+    threads: list[int] = []
+    spawn = pool_module._spawn
+    monkeypatch.setattr(pool_module, "_spawn", lambda setup: threads.append(threading.get_ident()) or spawn(setup))
+    async with stub_pool(monkeypatch) as pool:
+        await scan(pool, "fine")
+    assert threads == [threading.get_ident()]

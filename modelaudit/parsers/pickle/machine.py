@@ -53,6 +53,8 @@ def run(state: State) -> Iterator[Event]:
         state.frames.passed(state.offset)
         if len(state.stack) > STACK_MOST:
             state.breaks(f"more than {STACK_MOST} values on the stack")
+        if state.offset + MARGIN_BYTES > state.window.end and not state.window.last:
+            continue  # the next opcode's length may lie across the edge: move the window before it is read
         if state.offset < state.window.end:
             _act(state, size)
         elif state.window.last:

@@ -12,8 +12,10 @@ from typing import Final
 from modelaudit.blob import Blob
 from modelaudit.parsers.pickle.opcodes import CODES, COUNT_BYTES, LINES, NAMES, SIGNED_COUNT, SIZE
 
+_ZIP: Final = b"PK\x03\x04"  # as a pickle a persistent id that no loader has; what the archive holds has its own scan
 PROBE_BYTES: Final = 1 << 16  # enough to leave no room for harmless opcodes before the first import
 _FIRST_BYTES: Final = 512
+_SOON_BYTES: Final = 96  # most pickles show by then what they are
 _LASTING: Final = 12  # opcodes after which a stream without header is believed that goes on and on
 _LINE_BYTES: Final = 1 << 22  # the longest line with which a pickle of protocol 0 may begin
 _PIECES: Final = 16  # read one after the other; a pickle of large strings jumps over most of its bytes
@@ -92,8 +94,9 @@ class _Stack:
 class _Probing:
     """A probe that goes on over several pieces of the same stream."""
 
-    def __init__(self, depth: int) -> None:
+    def __init__(self, depth: int, until_sure: bool = False) -> None:
         self.found = Probe()
+        self._until_sure = until_sure
         self._stack = _Stack(depth)
         self._names: list[bytes] = []
 
@@ -122,6 +125,8 @@ class _Probing:
             found.calls += name in _CALLS and (found.imports > 0 or name == "INST")
             found.after_import += found.imports > 0
             if not _import(head[i : min(after, i + 1024)], name, self._names, found):
+                return -1
+            if self._until_sure and _imports_for_sure(found):
                 return -1
             i = after
         return i
@@ -198,19 +203,29 @@ def is_pickle(blob: Blob) -> bool:
     Reads little, and more only while it goes on being one. Raises `Missing`.
     """
     head = bytes(blob.view(0, _FIRST_BYTES))
-    if not head or head[0] not in NAMES:
+    if not head or head[0] not in NAMES or head.startswith(_ZIP):
         return False
-    probing = _Probing(0)
+    headed = head[0] == 0x80 and len(head) > 1 and head[1] <= 5
+    soon = probe(head[:_SOON_BYTES])
+    if _imports_for_sure(soon) or (headed and (soon.imports or soon.opcodes >= _SURE)):
+        return True  # more of it can only confirm that
+    probing = _Probing(0, until_sure=True)
     found = probing.found
     place = _follow(blob, probing, head)
     going_on = 0 < place < blob.size and found.opcodes >= _LASTING
-    if head[0] == 0x80 and len(head) > 1 and head[1] <= 5:
+    if headed:
         return found.opcodes >= _SURE or found.stopped or found.imports > 0 or (place > 0 and found.opcodes > 1)
-    if found.imports and (found.calls or found.stopped or found.stdlib or found.after_import >= _AFTER_IMPORT):
+    if _imports_for_sure(found):
         return True
     if found.stopped:
         return found.puts > 0 or found.opcodes >= _SURE or _ends_well(blob, head, found.end)
     return going_on or (place > 0 and found.puts > 0 and found.opcodes >= _SURE)
+
+
+def _imports_for_sure(found: Probe) -> bool:
+    if not found.imports:
+        return False
+    return found.calls > 0 or found.stopped or found.stdlib or found.after_import >= _AFTER_IMPORT
 
 
 def _follow(blob: Blob, probing: _Probing, head: bytes) -> int:
