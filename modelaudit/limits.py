@@ -28,7 +28,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     small_archive_bytes: int = 1 * MIB  # archives up to this size are looked at whole, tensors and all; larger by need
     nested_depth: int = 6  # encodings around encodings inside a pickle's strings
     # --- reading, in the parent ------------------------------------------------------------------------
-    head_bytes: int = 64 * KIB  # first read of every object: identifies it and often is all there is to read
+    head_bytes: int = 48 * KIB  # first read of every object: identifies it and often is all there is to read
     whole_object_bytes: int = 256 * KIB  # objects up to this size are read in one request
     read_ahead_max_bytes: int = 16 * MIB  # one request; larger ones waste what a failure throws away
     coalesce_gap_bytes: int = 64 * KIB  # two ranges closer than this are one request: cheaper than a second one

@@ -401,4 +401,22 @@ def test_payloads_are_found_in_literals() -> None:
 def test_a_zip_is_no_pickle() -> None:
     """`PK` reads as a persistent id; nothing that a zip holds makes it one."""
     assert not is_pickle(BytesBlob(b"PK\x03\x04\x14\0\n" + b"K\x01" * 40 + b"."))
+    assert not is_pickle(BytesBlob(b"P\x03\0\0\0\0\0\0{" + b'"a": 1}' * 100 + b"\n"))
     assert is_pickle(BytesBlob(b"P1\n" + b"K\x01" * 40 + b"."))
+
+
+@pytest.mark.parametrize("protocol", range(6))
+def test_pickles_larger_than_a_window_are_read_to_their_end(protocol: int) -> None:
+    """Wherever the edges of what is read at a time fall, the last import of the stream is seen."""
+    for seed in range(40):
+        chance = random.Random(seed)
+        parts: list[object] = [
+            chance.choice(
+                [chance.randrange(10 ** chance.randrange(1, 30)), "t" * chance.randrange(400), chance.random()]
+            )
+            for _ in range(chance.randrange(300, 1500))
+        ]
+        data = pickle.dumps([parts, fractions.Fraction(1, 3)], protocol)
+        events = list(Walk(BytesBlob(data), lambda module, name: ROLES.get((module, name)), 2).items())
+        assert not [event for event in events if isinstance(event, Broken)], seed
+        assert "fractions" in {event.what.module for event in events if isinstance(event, Named)}, seed

@@ -57,7 +57,7 @@ def test_reading_on_doubles_and_jumping_does_not() -> None:
         assert offset == end
         steps.append(length)
         extents = merge([*extents, (offset, length)])
-    assert steps == [128 * KIB, 256 * KIB, 512 * KIB, 1024 * KIB]
+    assert steps == [LIMITS.head_bytes * 2**power for power in (1, 2, 3, 4)]
     assert ahead.next([(1 << 30, 10)], extents, size) == [(1 << 30, 4096)]
 
 

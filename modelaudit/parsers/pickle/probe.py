@@ -12,7 +12,8 @@ from typing import Final
 from modelaudit.blob import Blob
 from modelaudit.parsers.pickle.opcodes import CODES, COUNT_BYTES, LINES, NAMES, SIGNED_COUNT, SIZE
 
-_ZIP: Final = b"PK\x03\x04"  # as a pickle a persistent id that no loader has; what the archive holds has its own scan
+# A persistent id is a line of ASCII, and a short one; the heads of zips and other binaries that begin with P are none.
+_PERSISTENT: Final = re.compile(rb"P[\x20-\x7e]*\r?\n")
 PROBE_BYTES: Final = 1 << 16  # enough to leave no room for harmless opcodes before the first import
 _FIRST_BYTES: Final = 512
 _SOON_BYTES: Final = 96  # most pickles show by then what they are
@@ -203,7 +204,7 @@ def is_pickle(blob: Blob) -> bool:
     Reads little, and more only while it goes on being one. Raises `Missing`.
     """
     head = bytes(blob.view(0, _FIRST_BYTES))
-    if not head or head[0] not in NAMES or head.startswith(_ZIP):
+    if not head or head[0] not in NAMES or (head[0] == CODES["PERSID"] and _PERSISTENT.match(head) is None):
         return False
     headed = head[0] == 0x80 and len(head) > 1 and head[1] <= 5
     soon = probe(head[:_SOON_BYTES])
