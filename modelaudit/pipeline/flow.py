@@ -23,6 +23,7 @@ Deliver = Callable[[Sequence[FileReport]], Awaitable[None]]
 Listed = tuple[Source, Target]
 
 _BATCH = 256  # records handed over in one go
+_GATHER_SECONDS = 0.005  # and waited for, so that a thousand small files are not a thousand hand-overs
 _INTERRUPTED = Inspection(status="skipped", reason="interrupted", message="the run ended before this object's turn")
 _DRY_RUN = Inspection(status="skipped", reason="dry_run", message="listed, not read")
 
@@ -130,6 +131,7 @@ class Flow:
         failure: ModelauditError | None = None
         async with reports:
             async for first in reports:
+                await anyio.sleep(_GATHER_SECONDS)
                 batch = [first]
                 while len(batch) < _BATCH and reports.statistics().current_buffer_used:
                     batch.append(reports.receive_nowait())
