@@ -401,3 +401,23 @@ def test_an_opcode_across_the_edge_of_a_window_is_read_whole(before: int) -> Non
     assert len(data) == edge - before
     data += _text(b"N." + bytes(30)) + b"0h\x01h\x02\x93" + _text(b"echo modelaudit-sample") + b"\x85R."
     assert "pickle-import" in {finding.rule for finding in inspect(BytesBlob(data)).findings}
+
+
+def test_numbers_that_begin_like_a_pickle_are_numbers() -> None:
+    """Thousands of small float arrays, some of which begin with a pickle's header by chance, are silent."""
+    chance = np.random.default_rng(7)
+    rows = {f"w{number}": chance.standard_normal(90).astype("<f4") for number in range(6000)}
+    rows |= {
+        f"x{number}": np.frombuffer(bytes([0x80, number % 6]) + chance.bytes(358), "<f4") for number in range(3000)
+    }
+    found = inspect(BytesBlob(pickle.dumps(rows, 4)))
+    assert (found.status, found.findings) == ("scanned", ())
+
+
+def test_a_long_payload_is_seen_by_its_head() -> None:
+    """A pickle inside bytes that is larger than what is looked at of them is still one."""
+    payload = (
+        pickle.dumps([f"text {number}" for number in range(50_000)])[:-1] + b"0cposix\nsystem\nX\x04\0\0\0echo\x85R."
+    )
+    found = inspect(BytesBlob(pickle.dumps({"blob": payload})))
+    assert "pickle-import" in {finding.rule for finding in found.findings}

@@ -21,6 +21,7 @@ from modelaudit.parsers.pickle.values import Nested, Unread
 
 HEAD_BYTES: Final = 4096
 DECODED_BYTES: Final = 1 << 26  # of one payload; the child's own budget bounds what comes of it
+_LASTING: Final = 64  # opcodes after which a stream is believed of which only the head is here
 SEARCHED_BYTES: Final = 1 << 20  # a literal up to this size is searched for a pickle that does not begin it
 FOUND_MOST: Final = 100_000  # in one pickle, or in one window of one that acts
 SEARCHES: Final = 64  # places in one literal where a pickle might begin
@@ -145,7 +146,10 @@ def kind(head: bytes, length: int) -> str:
     if head[:2] == b"MZ" and length > 64 and b"PE\0\0" in head:
         return "Windows program"
     if head[:1] == b"\x80":
-        return "pickle" if is_pickle(BytesBlob(head)) else ""
+        # Numbers begin so by chance: what is all here must stop or act, what goes on must do so for long.
+        found = probe(head)
+        goes_on = length > len(head) and found.opcodes >= _LASTING and is_pickle(BytesBlob(head))
+        return "pickle" if found.acts or (found.stopped and found.opcodes > 2) or goes_on else ""
     return "pickle" if length > 10 and probe(head).acts else ""
 
 
