@@ -294,6 +294,8 @@ class Callables:
     def _reached(self, module: str, segments: list[str], at: int) -> Verdict | None:
         """The verdict on what segment `at` names: another module and what follows, or its best-known callable."""
         first, rest = segments[at], ".".join(segments[at + 1 :])
+        if first not in self._standard and first[:1] == "_" and first[1:] in self._standard:
+            first = first[1:]  # modules import others under a private name: collections._sys
         if rest and first in self._standard:
             verdict = self._direct(*self._canonical(first, rest))
             if verdict.level is Level.UNKNOWN and first in self._exposed:
