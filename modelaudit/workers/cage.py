@@ -8,12 +8,9 @@ millisecond. See landlock(7), seccomp(2), setrlimit(2).
 
 import ctypes
 import errno
-import json
 import os
-import platform
 import resource
 import struct
-import subprocess
 import sys
 from collections.abc import Callable
 
@@ -116,7 +113,7 @@ class _FilterProgram(ctypes.Structure):
 
 
 def _seccomp() -> str:
-    machine = platform.machine()
+    machine = os.uname().machine
     code = syscalls.filter_program(machine)
     if code is None:
         raise OSError(errno.ENOSYS, f"no system call table for {machine}")
@@ -152,6 +149,9 @@ def enter(memory_bytes: int) -> tuple[Ability, ...]:
 
 def abilities() -> list[Ability]:
     """What the cage can do on this kernel, tried in a process of its own. For `modelaudit doctor`."""
+    import json
+    import subprocess
+
     program = (
         "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from modelaudit.workers import cage;"
         "print(json.dumps([[a.name, a.ready, a.detail] for a in cage.enter(1 << 30)]))"
