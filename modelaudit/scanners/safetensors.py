@@ -10,7 +10,7 @@ from itertools import pairwise
 from modelaudit.blob import Blob
 from modelaudit.errors import ParseError
 from modelaudit.limits import Limits
-from modelaudit.model import Asset, Child, Evidence, Hit, Note
+from modelaudit.model import Asset, Child, Evidence, Hit, Note, Severity
 from modelaudit.parsers.safetensors import (
     HEADER_MOST_BYTES,
     PREFIX_BYTES,
@@ -25,11 +25,12 @@ _MASK_SHOWN = 4
 # Each is a thing that has no meaning as data: a call or an import in code, a script in a page, dunder access.
 _CODE = {
     "Python code": re.compile(
-        r"__import__\s*\(|\bos\.(?:system|popen|exec[lv]\w*)\s*\(|\bsubprocess\.\w+\s*\(|\b(?:eval|exec)\s*\(\s*[^)\s]"
+        r"__import__\s*\(|\bos\.(?:system|popen|exec[lv]\w*)\s*\(|\bsubprocess\.\w+\s*\("
+        r"|\b(?:eval|exec)(?:\(\s*[^)\s]|\s+\(\s*[\"'])"
         r"|\bpickle\.loads\s*\(|\bimport\s+(?:os|subprocess|socket|ctypes)\b"
     ),
     "a template that reaches Python's internals": re.compile(
-        r"\{[{%][^}]*(?:__class__|__mro__|__subclasses__|__globals__|__builtins__|__init__)"
+        r"\{[{%][^}]{0,400}?(?:__class__|__mro__|__subclasses__|__globals__|__builtins__|__init__)"
     ),
     "a script for a browser": re.compile(r"<script\b|javascript:|\bon(?:error|load)\s*=\s*[\"']?\w+\(", re.IGNORECASE),
 }
@@ -46,16 +47,18 @@ _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{20,}={0,2}")
 _FITS_BYTES = 512
 # An object that is empty, or has a first key with an object or nothing yet behind it.
 _OBJECT = re.compile(
-    rb"[ \t\r\n]*\{[ \t\r\n]*(?:\}|\"(?:[^\"\\\x00-\x1f]|\\.)*(?:$|\"[ \t\r\n]*(?:$|:[ \t\r\n]*(?:$|[\[{]))))"
+    rb"[ \t\r\n]*\{[ \t\r\n]*(?:\}|\"(?:[^\"\\\x00-\x1f]|\\.)*(?:$|\"[ \t\r\n]*(?:$|:[ \t\r\n]*(?:$|[\[{]|null))))"
 )
-_BEGINNINGS = (b"\x80", b"c", b"(", b"]", b"}", b"\x1f\x8b", b"\x78", b"PK\x03\x04")  # of pickles and what holds them
+# How pickles and what holds them begin: as they are, and as text that is written in no encoding.
+_BEGINNING = re.compile(rb"\x80|[c(\]}]|\x1f\x8b|x[\x01\x5e\x9c\xda]|PK\x03\x04|BZh|\xfd7zXZ")
+_WRITTEN = re.compile(rb"[c(][^\n]{0,200}\n")
 
 
 def fits(blob: Blob, limits: Limits, /) -> bool:
     """Whether a plausible header length is followed by the start of a JSON object."""
     head = bytes(blob.view(0, _FITS_BYTES))
     prefix, start = head[:PREFIX_BYTES], head[PREFIX_BYTES:]
-    if len(prefix) < PREFIX_BYTES or all(0x20 <= byte < 0x7F or byte in b"\t\r\n" for byte in prefix):
+    if len(prefix) < PREFIX_BYTES or all(byte >= 0x20 or byte in b"\t\r\n" for byte in prefix):
         return False  # eight bytes of text: as a length they are larger than any file
     return _OBJECT.match(start[: int.from_bytes(prefix, "little")]) is not None
 
@@ -94,13 +97,17 @@ def _form(header: Header) -> Iterator[Hit]:
         yield Hit("safetensors-malformed", PREFIX_BYTES, {"what": "The header begins with white space"})
     if header.padding:
         what = f"The header is padded with {header.padding[:8]!r} instead of spaces"
-        yield Hit("safetensors-malformed", header.data_start, {"what": what})
-    if header.metadata_flaw:
-        what = f"__metadata__ must map strings to strings: {header.metadata_flaw}"
+        harmless = not header.padding.strip(b" \t\r\n")  # the reference reader takes any white space
+        yield Hit("safetensors-malformed", header.data_start, {"what": what}, Severity.INFO if harmless else None)
+    for what in header.flaws:
         yield Hit("safetensors-malformed", PREFIX_BYTES, {"what": what})
     flawed = [tensor for tensor in header.tensors if tensor.flaw]
     if flawed:
         what = f"{len(flawed)} entries are no tensors; {flawed[0].name!r}: {flawed[0].flaw}"
+        yield Hit("safetensors-malformed", PREFIX_BYTES, {"what": what})
+    extra = [tensor for tensor in header.tensors if tensor.extra is not None]
+    if extra:
+        what = f"{len(extra)} tensors have keys that the format does not know; {extra[0].name!r}: {extra[0].extra!r}"
         yield Hit("safetensors-malformed", PREFIX_BYTES, {"what": what})
 
 
@@ -130,14 +137,18 @@ def _sizes(tensors: Sequence[Tensor]) -> Iterator[Hit]:
 def _layout(header: Header, size: int) -> Iterator[Hit | Child]:
     """Whether the tensors cover the data: once, wholly, and nothing but it."""
     data_bytes = size - header.data_start
-    spans = sorted((t for t in header.tensors if not t.flaw), key=lambda tensor: (tensor.begin, tensor.end))
+    # of a name that was written twice, the last counts: that is what most readers take
+    tensors = {tensor.name: tensor for tensor in header.tensors}.values()
+    spans = sorted((t for t in tensors if t.placed), key=lambda tensor: (tensor.begin, tensor.end))
     outside = [tensor for tensor in spans if tensor.end > data_bytes or tensor.begin > tensor.end]
     if outside:
         yield _outside(outside, spans, data_bytes)
-    end, before, overlaps, gaps = 0, "", [], []
+    end, before, overlaps, gaps, stray = 0, "", [], [], []
     for tensor in spans:
         if tensor.begin < end and tensor.end > tensor.begin:
             overlaps.append((tensor, before))
+        elif tensor.begin < end and tensor.end == tensor.begin:
+            stray.append(tensor)
         elif tensor.begin > end:
             gaps.append((end, tensor.begin - end))
         if tensor.end > end:
@@ -146,6 +157,9 @@ def _layout(header: Header, size: int) -> Iterator[Hit | Child]:
         tensor, other = overlaps[0]
         evidence: Evidence = {"tensor": tensor.name, "other": other, "count": len(overlaps)}
         yield Hit("safetensors-overlap", header.data_start + tensor.begin, evidence)
+    if stray:
+        what = f"{len(stray)} empty tensors lie inside another; {stray[0].name!r} at byte {stray[0].begin}"
+        yield Hit("safetensors-malformed", header.data_start + stray[0].begin, {"what": what})
     for begin, length in gaps[:100]:
         if begin < data_bytes:
             yield Child("gap", header.data_start + begin, min(length, data_bytes - begin))
@@ -161,7 +175,7 @@ def _outside(outside: Sequence[Tensor], spans: Sequence[Tensor], data_bytes: int
     """A file that was cut short is told from one whose offsets lie: the former is whole but for its end."""
     contiguous = all(before.end == tensor.begin for before, tensor in pairwise(spans))
     honest = spans[0].begin == 0 and all(t.bytes_needed in (None, t.end - t.begin) for t in spans)
-    if contiguous and honest and len(spans) > 1 and data_bytes > 0:
+    if contiguous and honest and data_bytes > 0:
         evidence: Evidence = {"data_bytes": data_bytes, "needed": spans[-1].end, "count": len(outside)}
         return Hit("safetensors-truncated", None, evidence)
     first = outside[0]
@@ -170,7 +184,7 @@ def _outside(outside: Sequence[Tensor], spans: Sequence[Tensor], data_bytes: int
 
 
 def _metadata(header: Header, limits: Limits) -> Iterator[Hit | Child]:
-    for key, value in header.metadata.items():
+    for key, value in header.metadata:
         for text in (key, value):
             if not isinstance(text, str):
                 continue
@@ -178,6 +192,8 @@ def _metadata(header: Header, limits: Limits) -> Iterator[Hit | Child]:
                 found = pattern.search(text)
                 if found:
                     around = text[max(0, found.start() - 40) : found.end() + 80]
+                    for secret in _SECRETS.values():
+                        around = secret.sub("…", around)
                     evidence: Evidence = {"key": key, "what": what, "excerpt": around}
                     yield Hit("safetensors-metadata-code", PREFIX_BYTES, evidence)
                     break
@@ -187,17 +203,23 @@ def _metadata(header: Header, limits: Limits) -> Iterator[Hit | Child]:
                     shown = found[0][:_MASK_SHOWN] + "…"
                     yield Hit("safetensors-metadata-secret", PREFIX_BYTES, {"key": key, "what": what, "excerpt": shown})
         if isinstance(value, str) and len(value) <= limits.text_bytes:
-            for data in _encoded(value.strip()):
-                if data.startswith(_BEGINNINGS):
-                    yield Child(f"__metadata__.{key}", data=data)
+            yield from (Child(f"__metadata__.{key}", data=data) for data in _payloads(value.strip()))
 
 
-def _encoded(text: str) -> Iterator[bytes]:
-    """What `text` is in bytes, for each encoding in which a tool might keep bytes there."""
-    yield text.encode("utf-8", "surrogatepass")
+def _payloads(text: str) -> Iterator[bytes]:
+    """What `text` is in bytes, for each encoding in which a tool might keep bytes there, where it may be a pickle."""
+    written = text.encode("utf-8", "surrogatepass")
+    if _WRITTEN.match(written):
+        yield written
+    decoded = []
+    with suppress(UnicodeEncodeError):
+        if text[:1] in ("\x80", "\x1f", "x"):  # each byte as the character of that number
+            decoded.append(text.encode("latin-1"))
     if _HEX.fullmatch(text):
-        yield bytes.fromhex(text)
-    if _BASE64.fullmatch(text):
-        standard = text.rstrip("=").translate(str.maketrans("-_", "+/"))
+        decoded.append(bytes.fromhex(text))
+    coded = "".join(text.rpartition("base64,")[2].split())  # of a data: URL, and without line ends
+    if _BASE64.fullmatch(coded):
+        standard = coded.rstrip("=").translate(str.maketrans("-_", "+/"))
         with suppress(binascii.Error):
-            yield base64.b64decode(standard + "=" * (-len(standard) % 4))
+            decoded.append(base64.b64decode(standard + "=" * (-len(standard) % 4)))
+    yield from (data for data in decoded if _BEGINNING.match(data))

@@ -63,6 +63,19 @@ FIRING: dict[str, tuple[str, bytes]] = {
     "a tensor without shape": ("malformed", make({"a": {"dtype": "U8", "data_offsets": [0, 1]}}, bytes(1))),
     "negative offset": ("malformed", make({"a": tensor(-4, 0)}, bytes(4))),
     "shape beyond 2^64": ("malformed", make({"a": tensor(0, 4, (1 << 33, 1 << 33))}, bytes(4))),
+    "shape beyond 2^64 and then zero": ("malformed", make({"a": tensor(0, 0, (1 << 63, 4, 0))})),
+    "half a byte": ("malformed", make({"a": tensor(0, 2, (3,), "F4")}, bytes(2))),
+    "a key of its own": ("malformed", make({"a": {**tensor(0, 4), "code": "x"}}, bytes(4))),
+    "empty inside another": ("malformed", make({"a": tensor(0, 8, (8,)), "z": tensor(4, 4, (0,))}, bytes(8))),
+    "half a character": ("malformed", make(b'{"\\ud800":%s}' % json.dumps(tensor(0, 4)).encode(), bytes(4))),
+    "number that is none": ("malformed", make(b'{"a":{"dtype":"U8","shape":[NaN],"data_offsets":[0,4]}}', bytes(4))),
+    "key twice, once escaped": (
+        "duplicate-key", make(b'{"a":%s,"\\u0061":%s}' % ((json.dumps(tensor(0, 4)).encode(),) * 2), bytes(4)),
+    ),
+    "key twice, with colons": ("duplicate-key", make(
+        b'{"\\u003a\\u003a\\u003a\\u003a":%s,"a":%s,"a":%s}' % tuple(
+            json.dumps(tensor(*span)).encode() for span in ((0, 4), (4, 8), (4, 8))
+        ), bytes(8))),
     "unknown dtype": ("unknown-dtype", make({"a": tensor(0, 4, dtype="Q3")}, bytes(4))),
     "name a path": ("tensor-name", make({"../../etc/x": tensor(0, 4)}, bytes(4))),
     "name absolute": ("tensor-name", make({"/etc/x": tensor(0, 4)}, bytes(4))),
@@ -75,6 +88,13 @@ FIRING: dict[str, tuple[str, bytes]] = {
 }  # fmt: skip
 
 SILENT: dict[str, bytes] = {
+    "no metadata, in so many words": make({"__metadata__": None, "a": tensor(0, 4)}, bytes(4)),
+    "metadata with quotes and colons": make(
+        {"__metadata__": {"ss:x": '{"a": "b:c", "d": [1, 2]}', "e": "\u00fc:\n"}, "a:b": tensor(0, 4)}, bytes(4)
+    ),
+    "one tensor after another, empty ones between": make(
+        {"b": tensor(4, 8), "e": tensor(4, 4, (0, 1 << 40)), "a": tensor(0, 4)}, bytes(8)
+    ),
     "saved by the library": ORDINARY,
     "padded with spaces": make({"a": tensor(0, 4)}, bytes(4), pad=b"   "),
     "names with dots and slashes": make({"model.layers.0/attn..q": tensor(0, 4)}, bytes(4)),
@@ -85,6 +105,7 @@ SILENT: dict[str, bytes] = {
     "training metadata": make({"__metadata__": {
         "format": "pt", "modelspec.title": "A {style} of <lora:x:1>", "ss_network_args": '{"conv_dim": "4"}',
         "modelspec.thumbnail": "data:image/jpeg;base64,/9j/4AAQSkZJRgABAQ" + "A" * 400,
+        "eval": "we eval (zero-shot) and exec (once) every 100 steps; see eval() in the docs",
         "notes": "import the weights, then evaluate (exec summary in README); system requirements: os x",
         "ss_tag_frequency": '{"1_x": {"on error": 3}}',
     }}),
@@ -130,8 +151,31 @@ def test_what_is_appended_or_hidden_is_scanned() -> None:
         b"\x80\x04\x95\x1f\0\0\0\0\0\0\0\x8c\x05posix\x94\x8c\x06system\x94\x93\x94\x8c\x02id\x94\x85\x94R\x94."
     )
     metadata = make({"__metadata__": {"state": text.decode()}})
-    for data in (ORDINARY + ATTACK, hole, metadata):
+    url = make({"__metadata__": {"state": "data:application/octet-stream;base64," + text.decode()}})
+    latin = make({"__metadata__": {"state": base64.b64decode(text).decode("latin-1")}})
+    plain = make({"__metadata__": {"state": ATTACK.decode()}})
+    for data in (ORDINARY + ATTACK, hole, metadata, url, latin, plain):
         assert Severity.CRITICAL in {f.severity for f in look(data).findings if f.rule.startswith("pickle-")}
+
+
+@pytest.mark.parametrize("value", ["{{" * 200_000, "{%" * 200_000, "import " * 200_000, "onload=" * 200_000,
+                                   "-----BEGIN " * 100_000, "sk-" * 300_000 + "!"])  # fmt: skip
+def test_no_text_takes_for_ever(value: str) -> None:
+    """Metadata that is made to be slow to search is searched in time that grows with its length."""
+    assert look(make({"__metadata__": {"k": value}})).status == "scanned"
+
+
+@pytest.mark.parametrize("prefix", ["[\n      ", '{\n"a4":\t', '{"data":', '{"é":  '])
+def test_json_is_not_taken_for_a_header(prefix: str) -> None:
+    """Text in the place of the length is text."""
+    assert len(prefix.encode()) == 8
+    assert look(prefix.encode() + b'{"x": {"dtype": 1}}]').formats == ()
+
+
+def test_white_space_behind_the_header_is_no_alarm() -> None:
+    """The reference reader takes it; the format asks for spaces."""
+    [finding] = look(make({"a": tensor(0, 4)}, bytes(4), pad=b"\n")).findings
+    assert (finding.rule, finding.severity) == ("safetensors-malformed", Severity.INFO)
 
 
 def test_only_the_header_is_read() -> None:
