@@ -116,6 +116,14 @@ def _product(sizes: Sequence[int]) -> int:
     return total
 
 
+def _mentions_objects(value: object) -> bool:
+    try:
+        text = repr(value)
+    except ValueError:
+        return True  # a number of thousands of digits; numpy takes no such dtype
+    return "O" in text or "object" in text
+
+
 class _Descr:
     """Measures a dtype description as numpy.lib.format.descr_to_dtype reads it."""
 
@@ -133,8 +141,7 @@ class _Descr:
         if isinstance(descr, tuple):
             if len(descr) < 2:
                 raise ParseError(f"the dtype {shown(descr)} is none", self._offset)
-            size, objects = self.measure(descr[0])
-            return self._times(size, descr[1]), objects
+            return self._times(descr[0], descr[1])
         if isinstance(descr, list | set | dict):  # of the last, numpy takes the keys
             return self._fields(list(descr))
         raise ParseError(f"the dtype {shown(descr)} is none", self._offset)
@@ -146,19 +153,20 @@ class _Descr:
             parts = tuple(field) if isinstance(field, tuple | list | str) else ()
             if len(parts) not in (2, 3):
                 raise ParseError(f"the dtype field {shown(field)} is none", self._offset)
-            size, objects = self.measure(parts[1])
-            size = self._times(size, parts[2]) if len(parts) == 3 else size
+            size, objects = self._times(parts[1], parts[2]) if len(parts) == 3 else self.measure(parts[1])
             total = None if total is None or size is None else total + size
             any_objects = any_objects or objects
         return total, any_objects
 
-    def _times(self, size: int | None, shape: object) -> int | None:
+    def _times(self, descr: object, shape: object) -> tuple[int | None, bool]:
+        """A sub-array, or another dtype over the same bytes, of which numpy takes hardly any."""
+        size, objects = self.measure(descr)
         sizes = shape if isinstance(shape, tuple) else (shape,)
         if not all(isinstance(count, int) for count in sizes):
-            return None  # another dtype over the same bytes
+            return None, objects or _mentions_objects(shape)
         if any(count < 0 for count in sizes):
             raise ParseError(f"the sub-array shape {shown(shape)} is none", self._offset)
-        return None if size is None else _product((size, *sizes))
+        return None if size is None else _product((size, *sizes)), objects
 
     def _simple(self, text: str) -> tuple[int | None, bool]:
         match = _SIMPLE.fullmatch(text)
