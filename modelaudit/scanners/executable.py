@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from modelaudit.blob import Blob, read
 from modelaudit.limits import Limits
 from modelaudit.model import Child, Hit
+from modelaudit.parsers.zip import ends
+from modelaudit.unpack import UnpackedBlob
 
 _ELF_KINDS = {1: "object file", 2: "program", 3: "shared library or program", 4: "core dump"}
 _PE_MACHINES = {0x14C: "x86", 0x8664: "x86-64", 0x1C0: "ARM", 0x1C4: "ARM", 0xAA64: "ARM64", 0x200: "Itanium"}
@@ -16,6 +18,7 @@ _MACH_MAGICS = {
     b"\xcf\xfa\xed\xfe": "<",
 }
 _MACH_MACHINES = {7, 12, 18, 0x01000007, 0x0100000C, 0x01000012}
+_SECTIONS_MOST = 96  # what Windows loads
 _APE = b"MZqFpD="  # Actually Portable Executable: a program that is also a shell script and a zip
 
 
@@ -64,8 +67,44 @@ def fits(blob: Blob, limits: Limits, /) -> bool:
 
 
 def scan(blob: Blob, limits: Limits, /) -> Iterator[Hit | Child]:
-    """Say what it is; the zip inside a portable executable is looked at as one."""
-    kind = _kind(blob)
-    yield Hit("executable-program", 0, {"kind": kind})
-    if read(blob, 0, len(_APE)) == _APE:
+    """Say what it is; the zip inside a portable executable and what stands behind a program are looked at as well.
+
+    A warning and not critical, because folders of models hold the libraries that run them, and from its bytes a
+    library that belongs there cannot be told from one that does not.
+    """
+    yield Hit("executable-program", 0, {"kind": _kind(blob)})
+    most = limits.small_archive_bytes
+    if isinstance(blob, UnpackedBlob) and len(blob.view(0, most + 1)) > most:
+        return  # its end cannot be had without unpacking all of it
+    found = ends.find(blob)
+    if found is not None and not found.empty:
         yield Child("archive", 0, blob.size, format="zip")
+        return
+    end = _end(blob)
+    if end is not None and end < blob.size:
+        yield Child("trailing bytes", end, blob.size - end)
+
+
+def _end(blob: Blob) -> int | None:
+    """Where the program itself ends, by its own header. None where that does not say so."""
+    head = read(blob, 0, 64)
+    if head[:4] == b"\x7fELF" and len(head) == 64:
+        order = "<" if head[5] == 1 else ">"
+        sections, width, count = struct.unpack_from(order + ("32xI10xHH" if head[4] == 1 else "40xQ10xHH"), head)
+        return sections + width * count if sections and count else None
+    if head[:2] == b"MZ" and not head.startswith(_APE):
+        return _pe_end(blob, int.from_bytes(head[60:64], "little"))
+    return None
+
+
+def _pe_end(blob: Blob, place: int) -> int | None:
+    """The end of the last section or of the signature behind it."""
+    count, options_bytes = struct.unpack_from("<2xH12xH", read(blob, place + 4, 20).ljust(20, b"\0"))
+    options = read(blob, place + 24, options_bytes)
+    sections = read(blob, place + 24 + options_bytes, 40 * min(count, _SECTIONS_MOST))
+    spans = [struct.unpack_from("<II", sections, at + 16) for at in range(0, len(sections) - 39, 40)]
+    ends_at = [start + length for length, start in spans if start]
+    directories = {b"\x0b\x01": 96, b"\x0b\x02": 112}.get(options[:2], len(options))
+    if len(options) >= directories + 40:
+        ends_at.append(sum(struct.unpack_from("<II", options, directories + 32)))  # the signature
+    return max(ends_at, default=None)
