@@ -14,6 +14,7 @@ from typing import Final, TypeAlias
 from modelaudit.blob import Blob
 from modelaudit.catalogue import callables
 from modelaudit.catalogue.callables import Callables, Level, Verdict
+from modelaudit.catalogue.callables.templates import is_argument_parser
 from modelaudit.limits import Limits
 from modelaudit.model import Asset, Child, Evidence, Hit, Note, Severity
 from modelaudit.parsers import pickle as parser
@@ -22,6 +23,7 @@ from modelaudit.parsers.pickle.values import (
     Broken,
     Called,
     Computed,
+    Executed,
     Extension,
     Global,
     Named,
@@ -48,6 +50,7 @@ _WRITES: Final = {
     "data": "pickle-write-data",
     "setstate": "pickle-setstate",
 }
+_CODE_CHARS: Final = 400
 _GROUPS: Final = 10_000  # findings of one stream; more would be cut by the engine
 _PAYLOADS: Final = 100_000  # payloads of one stream
 _BROKEN_NOTES: Final = 5  # breaks told of one by one
@@ -71,8 +74,14 @@ def fits(blob: Blob, limits: Limits, /) -> bool:
 
 def scan(blob: Blob, limits: Limits, /) -> Iterator[Found]:
     """Findings of every pickle of the stream, and what stands inside and between them as children."""
-    report = _Report(Walk(blob, lambda module, name: _known().role(module, name), limits.nested_depth))
-    yield from report.items()
+    # What is known is read when the first global is named; most pickles of a stream name none.
+    walk = Walk(
+        blob,
+        lambda module, name: _known().role(module, name),
+        limits.nested_depth,
+        lambda module, name: _known().executed_state(module, name),
+    )
+    yield from _Report(walk).items()
 
 
 class _Report:
@@ -122,9 +131,12 @@ class _Report:
         for key, named in self._named.items():
             what = named.what
             verdict = self._verdict(what)
-            if verdict.level is not level or len(self._told) >= _GROUPS:
-                continue
             called = self._called.get(key)
+            built = what.role == "new" and called is not None and level is Level.UNKNOWN
+            if (verdict.level is not level and not built) or len(self._told) >= _GROUPS:
+                continue
+            if what.role == "literal" and what.named == what.harmless:
+                continue  # each use of it was a call, and each call evaluates a literal
             if level is Level.DANGEROUS:
                 yield from self._once("pickle-import", named.offset, what, self._evidence(what, verdict, named))
                 if called is not None and not called.decoded:
@@ -183,6 +195,8 @@ class _Report:
             if (item.kind, item.target) not in self._told and len(self._told) < _GROUPS:
                 self._told.add((item.kind, item.target))
                 yield Hit(_WRITES[item.kind], item.offset, evidence)
+        elif isinstance(item, Executed):
+            yield from self._executed(item)
         elif isinstance(item, Extension):
             if (item.opcode, item.code) not in self._told:
                 self._told.add((item.opcode, item.code))
@@ -203,6 +217,15 @@ class _Report:
             name = "trailing bytes" if item.kind == "trailing" else f"bytes at {item.offset}"
             yield Hit("pickle-trailing", item.offset, {"offset": item.offset, "length": item.length})
             yield Child(name, item.offset, item.length)
+
+    def _executed(self, item: Executed) -> Iterator[Found]:
+        if item.text is not None and is_argument_parser(item.text):
+            return
+        if ("executed", item.target) not in self._told and len(self._told) < _GROUPS:
+            self._told.add(("executed", item.target))
+            code = "what the file computes" if item.text is None else item.text[:_CODE_CHARS]
+            evidence: Evidence = {"opcode": item.opcode, "target": item.target, "code": code, "position": item.offset}
+            yield Hit("pickle-state-code", item.offset, evidence)
 
     def _payload(self, item: Nested) -> Iterator[Found]:
         """A payload inside the pickle becomes a child at once; that it is there is told of at the pickle's end."""

@@ -129,6 +129,12 @@ dill._dill _create_array                            gymnasium.spaces.box Box
 flax.core.frozen_dict FrozenDict                    jax._src.array _reconstruct_array
 sklearn.linear_model._sgd_fast __pyx_unpickle_Hinge stable_baselines3.common.torch_layers FlattenExtractor
 torch_geometric.data.data Data                      fastai.learner Learner
+joblib.numpy_pickle NDArrayWrapper                  joblib.numpy_pickle ZNDArrayWrapper
+joblib.numpy_pickle_compat NDArrayWrapper           sklearn.externals.joblib.numpy_pickle NDArrayWrapper
+gensim.models.wrappers.fasttext FastText            gensim.models.wrappers.fasttext FastTextKeyedVectors
+gensim.models.wrappers.ldamallet LdaMallet          gensim.models.ensemblelda EnsembleLda
+gensim.models.ldaseqmodel sslm                      numpy.core._internal _reconstruct
+morfessor.baseline BaselineModel                    morfessor.baseline ConstrNode
 """
 
 
@@ -264,6 +270,7 @@ ROLES = [
     ("pickle", "loads", "loads"), ("_pickle", "loads", "loads"), ("torch.storage", "_load_from_bytes", "loads"),
     ("joblib", "load", "loads"), ("torch", "load", "loads"), ("dill._dill", "_load_type", "type"),
     ("models.yolo", "Model", "new"), ("spacy.vocab", "unpickle_vocab", "loads"),
+    ("dill._dill", "_eval_repr", "literal"),
     ("collections", "OrderedDict", None), ("foo", "bar", None),
 ]  # fmt: skip
 

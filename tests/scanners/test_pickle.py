@@ -60,6 +60,37 @@ GLOBAL = asm.stack_global
 ORDERED = asm.call(GLOBAL("collections", "OrderedDict"))
 TENSOR = asm.call(GLOBAL("torch._utils", "_rebuild_tensor_v2"))
 
+# What SciPy 1.17 keeps in the state of `scipy.stats.norm`, and a call hidden in it.
+TEMPLATE = """
+def _parse_args(self,  loc=0, scale=1):
+    return (), loc, scale
+
+def _parse_args_rvs(self,  loc=0, scale=1, size=None):
+    return self._argcheck_rvs( loc, scale, size=size)
+
+def _parse_args_stats(self,  loc=0, scale=1, moments='mv'):
+    return (), loc, scale, moments
+"""
+HIDDEN = TEMPLATE.replace("loc=0", "loc=__import__('os').system('echo sample')", 1)
+NORM = "scipy.stats._continuous_distns:norm_gen"
+
+
+def filled(path: str, state: bytes, protocol: int = 4) -> bytes:
+    """An object of a class, made without its constructor and given a state."""
+    module, _, name = path.partition(":")
+    if protocol < 2:
+        made = asm.literal(asm.calls("copyreg", "_reconstructor", asm.Raw(asm.global_(module, name)),
+                                     asm.Raw(asm.global_("builtins", "object")), None), protocol)  # fmt: skip
+    else:
+        made = GLOBAL(module, name) + b")\x81"
+    return asm.pickle(made + state + b"b", protocol)
+
+
+def template(text: str, protocol: int = 4) -> bytes:
+    state = {"name": "norm", "_parse_arg_template": text, "badvalue": 1.5}
+    return asm.literal(state, protocol) if protocol else pickle.dumps(state, 0)[:-1]
+
+
 RULES: dict[str, tuple[bytes, bytes]] = {
     "pickle-import": (bare(GLOBAL("os", "system")), bare(GLOBAL("collections", "OrderedDict"))),
     "pickle-call": (EVIL, bare(ORDERED)),
@@ -86,6 +117,7 @@ RULES: dict[str, tuple[bytes, bytes]] = {
         bare(ORDERED + b"}" + asm.text("__setstate__", 4) + b"Nsb"),
         bare(ORDERED + b"}" + asm.text("state", 4) + b"Nsb"),
     ),
+    "pickle-state-code": (filled(NORM, template(HIDDEN)), filled(NORM, template(TEMPLATE))),
     "pickle-extension": (bare(b"\x82\x07"), bare(b"K\x07")),
     "pickle-nested": (pickle.dumps({"blob": EVIL}), pickle.dumps({"blob": bytes(range(200))})),
     "pickle-trailing": (EVIL + b"\x01some tail", EVIL + b"\0" * 40),
@@ -421,3 +453,96 @@ def test_a_long_payload_is_seen_by_its_head() -> None:
     )
     found = inspect(BytesBlob(pickle.dumps({"blob": payload})))
     assert "pickle-import" in {finding.rule for finding in found.findings}
+
+
+# --- objects that are made and filled ---------------------------------------------------------------------------
+
+PAIR = asm.tuple_(asm.text("_parse_arg_template"), asm.text(HIDDEN))
+PLANTED: dict[str, bytes] = {
+    "protocol 0": filled(NORM, template(HIDDEN, 0), 0),
+    "the last of two": filled(NORM, asm.dict_(
+        *(asm.text(text) for text in ("_parse_arg_template", TEMPLATE, "_parse_arg_template", HIDDEN)))),
+    "a list of pairs": filled(NORM, asm.list_(PAIR)),
+    "a tuple of pairs": filled(NORM, asm.tuple_(PAIR)),
+    "a dict as a pair": filled(NORM, asm.list_(asm.literal({"_parse_arg_template": None, HIDDEN: None}))),
+    "bytes": filled(NORM, asm.dict_(asm.text("_parse_arg_template"), asm.binbytes(HIDDEN.encode()))),
+    "another mapping": filled(NORM, ORDERED + asm.text("_parse_arg_template", 4) + asm.text(HIDDEN, 4) + b"s"),
+    "a joined key": filled(NORM, asm.dict_(
+        asm.literal(asm.calls("builtins", "str.join", "_", ["_parse_arg", "template"])), asm.text(HIDDEN))),
+    "its method": asm.pickle(asm.call(
+        GLOBAL("scipy.stats._continuous_distns", "norm_gen.__setstate__"), asm.call(GLOBAL(*NORM.split(":"))),
+        template(HIDDEN))),
+    "dill's array": asm.pickle(asm.call(
+        GLOBAL("dill._dill", "_create_array"), GLOBAL(*NORM.split(":")), b")", template(HIDDEN))),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_source_in_a_state_is_found_however_it_gets_there(name: str) -> None:
+    """Each way in which a state reaches `dict.update` gives the rule: pairs, other mappings, other protocols, calls."""
+    assert "pickle-state-code" in rules(PLANTED[name])
+
+
+ORDINARY_STATES: dict[str, bytes] = {
+    "protocol 0": filled(NORM, template(TEMPLATE, 0), 0),
+    "another class": filled("scipy.sparse._csr:csr_matrix", template(HIDDEN)),
+    "no template": filled("scipy.stats._kde:gaussian_kde", asm.literal({"n": 3})),
+    "before SciPy 1.6": filled(NORM, asm.tuple_(asm.literal({"a": 1, "b": 2, "name": "x"}), asm.call(
+        GLOBAL("numpy.random._pickle", "__randomstate_ctor")))),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ORDINARY_STATES)
+def test_ordinary_states_are_silent(name: str) -> None:
+    """SciPy's own text in every protocol, states without it and states of other classes give nothing."""
+    assert hits(ORDINARY_STATES[name]) == []
+
+
+MODEL = "ultralytics.nn.tasks", "DetectionModel"
+
+
+def test_a_class_that_is_only_restored_is_silent() -> None:
+    """NEWOBJ, `_reconstructor` and BUILD do not run the constructor of a YOLO model or of a compiled Stan model."""
+    for protocol in (0, 2, 4):
+        for path in (":".join(MODEL), "cmdstanpy.model:CmdStanModel"):
+            assert hits(filled(path, asm.literal({"training": False}, protocol), protocol)) == []
+
+
+@pytest.mark.parametrize("opcode", ["REDUCE", "OBJ", "INST", "base"])
+def test_a_constructor_that_gets_arguments_is_told_of(opcode: str) -> None:
+    """The same class, called with an argument of the file in each way that calls it, is a warning."""
+    name = asm.text("evil.yaml")
+    bodies = {
+        "REDUCE": asm.call(GLOBAL(*MODEL), name),
+        "OBJ": b"(" + GLOBAL(*MODEL) + name + b"o",
+        "INST": asm.inst(*MODEL, name),
+        "base": asm.call(GLOBAL("copyreg", "_reconstructor"), GLOBAL(*MODEL), GLOBAL(*MODEL), name),
+    }
+    assert {(hit.rule, hit.evidence["reference"]) for hit in hits(asm.pickle(bodies[opcode]))} == {
+        ("pickle-unknown-call", ".".join(MODEL))
+    }
+
+
+def test_what_a_reconstructor_makes_is_of_its_class() -> None:
+    """An attribute of an object of protocol 0 is one of its class: a harmless one silent, a dangerous one not."""
+    cls = asm.Raw(asm.global_("sklearn.svm._classes", "SVC"))
+    made = asm.calls("copyreg", "_reconstructor", cls, asm.Raw(asm.global_("builtins", "object")), None)
+    assert hits(call("builtins:getattr", made, "predict", protocol=0)) == []
+    (found,) = (hit for hit in hits(call("builtins:getattr", made, "__globals__", protocol=0)))
+    assert (found.rule, found.evidence["function"]) == ("pickle-import", "SVC.__globals__")
+
+
+EVAL = asm.global_("dill._dill", "_eval_repr")
+RANGE = asm.call(EVAL + asm.binput(0), asm.text("xrange(0, 3)", 2)) + asm.call(
+    asm.binget(0), asm.text("range(-1, 9, 2)", 2)
+)
+
+
+def test_dill_evaluates_a_literal_in_peace() -> None:
+    """Ranges are called by their representation in dill's files; each text must be one, and no use other than that."""
+    assert hits(asm.pickle(RANGE + b"\x86", 2)) == []
+    for text in ("range(0, print(1))", "__import__('os')", "range(0, 3) or print(1)", "range(0, 3)\n"):
+        assert {"pickle-import", "pickle-call"} <= rules(asm.pickle(asm.call(EVAL, asm.text(text, 2)), 2))
+        assert "pickle-import" in rules(asm.pickle(RANGE + asm.call(asm.binget(0), asm.text(text, 2)) + b"\x87", 2))
+    for use in (asm.binget(0), asm.binget(0) + b"\x85", asm.binget(0) + b"0", asm.binget(0) + b"20\x86", EVAL):
+        assert "pickle-import" in rules(asm.pickle(RANGE + use, 2))

@@ -212,7 +212,8 @@ class Callables:
         a module's and an attribute's; `partial` a callable and its first arguments, or a method's name;
         `apply` a callable and what it is called with; `decode` data that is decoded; `text` text that is put
         together; `exec` source or code; `loads` bytes that are deserialised; `type` the name of a type in
-        dill's table, to be judged as a name of the module `types`; `new` a class that is harmless when its objects
+        dill's table, to be judged as a name of the module `types`; `literal` an expression that is harmless where
+        it is a literal; `new` a class that is harmless when its objects
         are only made (NEWOBJ) and filled (BUILD), not when it is called with arguments.
         """
         if len(module) + len(name) > _NAME_CHARS:

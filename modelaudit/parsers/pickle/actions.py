@@ -7,8 +7,8 @@ memo that lacks what the opcode needs, `ValueError` or `ParseError` on a bad arg
 from collections.abc import Callable
 from typing import Final
 
-from modelaudit.parsers.pickle import arrays
-from modelaudit.parsers.pickle.calls import call, canonical
+from modelaudit.parsers.pickle import arrays, executed
+from modelaudit.parsers.pickle.calls import call, canonical, make
 from modelaudit.parsers.pickle.compute import NOTHING, plain, shown
 from modelaudit.parsers.pickle.opcodes import BYTES, CODES, NAMES, SIZE, TEXTS
 from modelaudit.parsers.pickle.skim import LOOK_BYTES
@@ -107,7 +107,14 @@ def _pop_mark(state: State, argument: int, length: int) -> None:
 
 def _dup(state: State, argument: int, length: int) -> None:
     top = state.pop()
-    state.stack += (top, top)
+    state.stack += (top, _used(state, top))
+
+
+def _used(state: State, value: Value) -> Value:
+    """The value, one more use of which counts."""
+    if state.shared.watched and isinstance(value, Global):
+        value.named += 1
+    return value
 
 
 def _index(state: State, argument: int, length: int) -> int:
@@ -121,7 +128,7 @@ def _put(state: State, argument: int, length: int) -> None:
 
 def _get(state: State, argument: int, length: int) -> None:
     try:
-        state.stack.append(state.memo.get(_index(state, argument, length)))
+        state.stack.append(_used(state, state.memo.get(_index(state, argument, length))))
     except IndexError:
         state.outcome.forgotten = state.outcome.forgotten or not state.broken
         raise
@@ -198,14 +205,14 @@ def _reduce(state: State, argument: int, length: int) -> None:
 
 def _newobj(state: State, argument: int, length: int) -> None:
     args, func = state.pop(), state.pop()
-    state.stack.append(call(state, func, args, "NEWOBJ"))
+    state.stack.append(make(state, func, args, "NEWOBJ"))
 
 
 def _newobj_ex(state: State, argument: int, length: int) -> None:
     keywords, args, func = state.pop(), state.pop(), state.pop()
     if isinstance(args, tuple) and isinstance(keywords, int) and keywords < 0:
         args = (*args, *(state.items_of(keywords) or [])[1::2])
-    state.stack.append(call(state, func, args, "NEWOBJ_EX"))
+    state.stack.append(make(state, func, args, "NEWOBJ_EX"))
 
 
 def _obj(state: State, argument: int, length: int) -> None:
@@ -231,6 +238,8 @@ def _build(state: State, argument: int, length: int) -> None:
     elif isinstance(target, Global | Attribute | Unknown):
         _wrote(state, target)
     elif isinstance(target, Instance):
+        if target.of.executes:
+            executed.filled(state, target.of, value)
         if isinstance(value, int) and value < 0 and _plants_setstate(state, value):
             state.events.append(Wrote(state.offset, opcode(state), shown(state, target), "setstate"))
         raw = arrays.after(state, target, value)

@@ -11,14 +11,18 @@ A callable's `role` says what calling it does to names:
     exec      runs text as code
     loads     deserialises bytes
     type      gives the type that its first argument names
+    literal   evaluates text as an expression, which is harmless where it is a literal
+    new       is a class that does harm when it is called with arguments, not when its objects are only made
 
 What cannot be followed gives `Unknown`, is told of as computed, and is told of again when it is called.
 """
 
 import _compat_pickle
 import builtins
+import re
 from typing import Final
 
+from modelaudit.parsers.pickle import executed
 from modelaudit.parsers.pickle.compute import is_decoder, is_pure, plain, shown
 from modelaudit.parsers.pickle.opcodes import BYTES, NAMES, TEXTS
 from modelaudit.parsers.pickle.reading import payload_span
@@ -46,6 +50,10 @@ _TYPES: Final = {
     "SuperType": ("builtins", "super"),
     "PropertyType": ("builtins", "property"),
 }
+# They make an object of the class in their first argument, as NEWOBJ does.
+_MAKERS: Final = frozenset({"copyreg._reconstructor", "copyreg.__newobj__", "copyreg.__newobj_ex__"})
+# What dill has evaluated: representations of what no pickler of its time could save.
+_LITERAL: Final = re.compile(r"x?range\(-?\d{1,20}L?(?:, -?\d{1,20}L?){0,2}\)|Ellipsis|NotImplemented|None", re.ASCII)
 _NAME_CHARS: Final = 1024  # of a dotted name that getattr builds step by step
 _CODE_CHARS: Final = 400
 _STEPS: Final = 16  # calls that one call is followed through
@@ -91,6 +99,12 @@ def _arguments(state: State, args: tuple[Value, ...] | None) -> str:
 def _call_global(state: State, func: Global, args: tuple[Value, ...] | None, opcode: str, steps: int) -> Value:
     func.called += 1
     path = func.path
+    if state.shared.executing and args is not None:
+        executed.called(state, func, args)
+    if path in _MAKERS and args:
+        return _made(state, func, args, opcode, steps)
+    if func.role in ("new", "literal"):
+        return _harmless(state, func, args, opcode)
     if func.role is None and path not in _KEEP_ARGUMENTS and path not in _LATER and not is_pure(path):
         if func.called == 1:
             text = f"{func.via or path}({_arguments(state, args)})"
@@ -105,6 +119,42 @@ def _call_global(state: State, func: Global, args: tuple[Value, ...] | None, opc
     if func.called == 1 or decoded:
         state.events.append(Called(func, state.offset, opcode, shown(state, made), code, decoded))
     return _follow(state, func, made, opcode, steps)
+
+
+def make(state: State, func: Value, args: Value, opcode: str, steps: int = 0) -> Value:
+    """What `func.__new__(func, *args)` gives: an object whose constructor did not run. Raises as `call` does."""
+    if isinstance(func, Global) and func.role == "new" and not isinstance(args, int):
+        func.called += 1
+        return state.instance(func)
+    return call(state, func, args, opcode, steps)
+
+
+def _made(state: State, func: Global, args: tuple[Value, ...], opcode: str, steps: int) -> Value:
+    """A call of `copyreg._reconstructor(class, base, state)` or of what NEWOBJ stands for in older protocols."""
+    if func.called == 1:
+        state.events.append(Called(func, state.offset, opcode, f"{func.path}({_arguments(state, args)})"))
+    if func.name == "__newobj__":
+        return make(state, args[0], args[1:], opcode, steps + 1)
+    base = args[1] if len(args) == 3 and func.name == "_reconstructor" else None
+    if isinstance(base, Global) and base.path != "builtins.object":
+        call(state, base, args[2:], opcode, steps + 1)  # base.__init__ runs
+    given = args[1] if len(args) > 1 and func.name == "__newobj_ex__" else ()
+    return make(state, args[0], given if isinstance(given, tuple) else None, opcode, steps + 1)
+
+
+def _harmless(state: State, func: Global, args: tuple[Value, ...] | None, opcode: str) -> Value:
+    """A call of what is harmless in most cases: told of in the others."""
+    text = plain(state, args[0]) if args else None
+    if func.role == "new":
+        quiet = args == ()
+    else:
+        quiet = len(args or ()) == 1 and isinstance(text, str) and _LITERAL.fullmatch(text) is not None
+    func.harmless += quiet
+    if not quiet and not func.told:
+        func.told = True
+        code = text[:_CODE_CHARS] if func.role == "literal" and isinstance(text, str) else ""
+        state.events.append(Called(func, state.offset, opcode, f"{func.path}({_arguments(state, args)})", code))
+    return state.instance(func)
 
 
 def _follow(state: State, func: Global, made: Call, opcode: str, steps: int) -> Value:

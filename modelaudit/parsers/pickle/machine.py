@@ -115,6 +115,7 @@ def _follow(state: State) -> None:
     safe = min(len(data) - 9, state.frames.end - base)
     stack, marks, memo, cells = state.stack, state.marks, state.memo, state.memo.cells
     push, effects, sizes, dense = stack.append, _EFFECT, SIZE, memo.dense
+    watched = state.shared.watched
     i = state.offset - base
     try:
         while i < safe:
@@ -132,6 +133,8 @@ def _follow(state: State) -> None:
                 i += 1
             elif effect == _GET:
                 code = cells[data[i + 1] if op == _BINGET else int.from_bytes(data[i + 1 : i + 5], "little")]
+                if code <= OPAQUE and watched:
+                    break
                 push(code if code > OPAQUE else memo.value(code))
                 i += sizes[op]
             elif effect == _LITERAL:
@@ -231,7 +234,7 @@ def _get_line(state: State, data: bytes, i: int, op: int) -> int:
     if not 0 < end < i + 24:
         return -1
     index = int(data[i + 1 : end])
-    if index < 0:
+    if index < 0 or state.shared.watched:
         return -1
     state.stack.append(state.memo.value(state.memo.cells[index]))
     return end + 1

@@ -95,8 +95,11 @@ class State:
         """The global of that name, told of when it is met first."""
         found = self.shared.globals.get((module, name))
         if found is None:
-            found = Global(module, name, self.offset, opcode, self.role_of(module, name), via)
-            self.shared.globals[module, name] = found
+            shared, role = self.shared, self.role_of(module, name)
+            found = Global(module, name, self.offset, opcode, role, via, shared.executes(module, name) or "")
+            shared.globals[module, name] = found
+            shared.executing = shared.executing or bool(found.executes)
+            shared.watched = shared.watched or role == "literal"
         found.named += 1
         if found.named == 1:
             self.events.append(Named(found, self.offset, opcode))
@@ -136,10 +139,21 @@ class State:
         return (bytes(self.blob.view(offset, end - offset - 1)).decode("utf-8", "surrogateescape"), end)
 
 
-class Shared:
-    """What outlives one pickle of a stream: globals that were named, extension codes, objects that memos hold."""
+def _nothing(module: str, name: str) -> None:
+    """No class executes its state."""
 
-    def __init__(self) -> None:
+
+class Shared:
+    """What outlives one pickle of a stream: globals that were named, extension codes, objects that memos hold.
+
+    `executes` names the key of a class's state whose text it executes. `executing`: such a class was named.
+    `watched`: a global was named of which each use counts, those that come out of the memo too.
+    """
+
+    def __init__(self, executes: Role = _nothing) -> None:
+        self.executes = executes
+        self.executing = False
+        self.watched = False
         self.globals: dict[tuple[str, str], Global] = {}
         self.extensions: dict[int, Global] = {}
         self.kept: Kept = []

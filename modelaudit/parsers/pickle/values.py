@@ -20,6 +20,8 @@ class Global:
     One object for each in a stream. An empty `name` is the module itself. `via` is the expression that
     reached it when no opcode names it; then `owner` is what it is an `attribute` of. `offset` and `opcode`
     are those of the first naming, `named` and `called` count. `role`: what calling it does to names (`calls`).
+    `executes`: the key of its objects' state whose text it executes (`executed`), or empty. `harmless` counts the
+    calls of a `literal` role that evaluate a literal; `told`: a call of such a role that does more was told of.
     """
 
     module: str
@@ -28,10 +30,13 @@ class Global:
     opcode: str
     role: str | None = None
     via: str = ""
+    executes: str = ""
     owner: "Global | None" = None
     attribute: str = ""
     named: int = 0
     called: int = 0
+    harmless: int = 0
+    told: bool = False
     instance: "Instance | None" = None
     slot: int = -1
 
@@ -140,6 +145,16 @@ class Wrote:
 
 
 @dataclass(slots=True, frozen=True)
+class Executed:
+    """The class `target` executes `text`, which the state of its object holds; None when it cannot be known."""
+
+    offset: int
+    opcode: str
+    target: str
+    text: str | None
+
+
+@dataclass(slots=True, frozen=True)
 class Extension:
     """EXT1, EXT2 or EXT4 with a code that the stream itself did not register."""
 
@@ -196,7 +211,9 @@ class Unread:
     why: str
 
 
-Event: TypeAlias = Named | Called | Computed | Wrote | Extension | Nested | Broken | WrongFrame | Raw | Unread
+Event: TypeAlias = (
+    Named | Called | Computed | Wrote | Executed | Extension | Nested | Broken | WrongFrame | Raw | Unread
+)
 
 
 @dataclass(slots=True)

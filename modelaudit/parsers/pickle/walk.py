@@ -53,13 +53,16 @@ Item: TypeAlias = Event | Gap | Ended
 
 
 class Walk:
-    """Goes over one stream; `role_of` names what calling a global does to names (see `calls`)."""
+    """Goes over one stream; `role_of` names what calling a global does to names (see `calls`).
 
-    def __init__(self, blob: Blob, role_of: Role, nested_depth: int) -> None:
+    `executes` names the key of a class's state whose text the class executes (see `executed`).
+    """
+
+    def __init__(self, blob: Blob, role_of: Role, nested_depth: int, executes: Role | None = None) -> None:
         self._blob = blob
         self._role_of = role_of
         self._depth = nested_depth
-        self._shared = Shared()
+        self._shared = Shared() if executes is None else Shared(executes)
         self._legacy = False
         self._starts: list[int] = []
         self._memo: Memo | None = None  # one for the whole stream, once a pickle has used that of an earlier one
