@@ -274,9 +274,6 @@ class _Payload:
 def _judge(what: Global) -> Verdict:
     """The verdict on a global, on a module, or on an attribute that was reached through an instance or a class."""
     known = _known()
-    if not what.name:
-        verdict = known.judge(what.module, "__name__")
-        return Verdict(verdict.level, verdict.category, verdict.why, what.module, "")
     verdict = known.judge(what.module, what.name)
     if verdict.level is not Level.UNKNOWN or what.owner is None:
         return verdict

@@ -396,3 +396,39 @@ def test_classes_that_execute_their_state_are_known() -> None:
     assert KNOWN.executed_state("scipy.stats._continuous_distns", "norm_gen") == "_parse_arg_template"
     assert KNOWN.executed_state("scipy.sparse._csr", "csr_matrix") is None
     assert KNOWN.executed_state("nowhere", "norm_gen") is None
+
+
+HANDED = [
+    ("os", Level.DANGEROUS), ("posix", Level.DANGEROUS), ("builtins", Level.DANGEROUS), ("sys", Level.DANGEROUS),
+    ("torch.hub", Level.DANGEROUS), ("__builtin__", Level.DANGEROUS), ("nltk.internals", Level.DANGEROUS),
+    ("sklearn.svm", Level.SAFE), ("torch.nn.functional", Level.SAFE), ("collections", Level.SAFE), ("math", Level.SAFE),
+    ("stranger", Level.UNKNOWN), ("__main__", Level.UNKNOWN), ("o s", Level.UNKNOWN), ("", Level.UNKNOWN),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("module", "level"), HANDED)
+def test_a_module_is_judged_as_a_value_too(module: str, level: Level) -> None:
+    """A module that the pickle holds is as good as the best way into it; what is reached is judged on its own."""
+    verdict = KNOWN.judge(module, "")
+    assert verdict.level is level
+    assert verdict.name == ""
+    assert (verdict.why == "") is (level is Level.SAFE)
+
+
+PRIVATE = [
+    ("collections", "_sys.modules.get", Level.DANGEROUS), ("random", "_os.system", Level.DANGEROUS),
+    ("random", "_os", Level.DANGEROUS), ("sklearn.base", "_subprocess.Popen", Level.DANGEROUS),
+    ("sklearn.base", "_System", Level.SAFE), ("collections", "_osx.system2", Level.UNKNOWN),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("module", "name", "level"), PRIVATE)
+def test_a_module_under_a_private_name_is_that_module(module: str, name: str, level: Level) -> None:
+    """`import sys as _sys` makes a way into `sys` of any module that does it; a class that begins so is none."""
+    assert KNOWN.judge(module, name).level is level
+
+
+def test_an_attribute_under_a_private_name_is_a_module() -> None:
+    """The same way, taken by getattr."""
+    assert KNOWN.attribute("_os").level is Level.DANGEROUS
+    assert KNOWN.attribute("_osx").level is Level.SAFE

@@ -125,6 +125,7 @@ _FUNCTION = "The function is not among those that models saved with '{package}' 
 _MAIN = "The name is defined by whatever script loads the file, so what it runs cannot be known from the file."
 _UNKNOWN = "The callable is not in the catalogue of those that ordinary models name."
 _VALUE = "The name is that of a harmless constant, but importing the module it is found in runs that module's code."
+_HANDED = "A whole module is handed to the pickle, and with it everything in it."
 _MODULE_OBJECT = "a whole module is handed to the pickle, and with it everything in it."
 
 
@@ -155,6 +156,7 @@ class Callables:
         self._never = frozenset(spelling.never.split()) | self._leaves.keys()
         self._values = frozenset(spelling.values.split())
         self._roots = {path.partition(".")[0] for path in (*self._exact, *self._trees)}
+        self._homes = {path.rpartition(".")[0] for path, entry in self._exact.items() if entry.level is Level.SAFE}
 
     def _read(self, file: _File) -> None:
         for level, groups in (
@@ -182,13 +184,18 @@ class Callables:
         table[key] = entry
 
     def judge(self, module: str, name: str) -> Verdict:
-        """The verdict on `name` of `module`, as an opcode of a pickle says them; any strings will do."""
+        """The verdict on `name` of `module`, as an opcode of a pickle says them; any strings will do.
+
+        An empty `name` asks about the module itself, as a value that the pickle holds.
+        """
         if len(module) + len(name) > _NAME_CHARS:
             return Verdict(Level.UNKNOWN, "malformed", _ODD.format(what="it is too long"), module, name)
         module, name = self._canonical(module, name)
         entry = self._exact.get(f"{module}.{name}")
         if entry is not None:
             return Verdict(entry.level, entry.category, entry.why, module, name)
+        if not name and _PATH.fullmatch(module) is not None:
+            return self._module(module)
         if _PATH.fullmatch(f"{module}.{name}") is None:
             return self._odd(module, name)
         return self._walked(module, name.split(".")) or self._below(module, name)
@@ -200,9 +207,10 @@ class Callables:
                 return Verdict(Level.DANGEROUS, "attribute", _ESCAPE.format(attribute=segment), "", name)
             if segment in self._methods or segment in self._leaves:
                 return Verdict(Level.DANGEROUS, "method", _METHOD.format(attribute=segment), "", name)
-            if segment in self._exposed:
-                why = _MODULE.format(module=segment, why=_MODULE_OBJECT)
-                return Verdict(Level.DANGEROUS, "import", why, segment, "")
+            module = self._public(segment)
+            if module in self._exposed:
+                why = _MODULE.format(module=module, why=_MODULE_OBJECT)
+                return Verdict(Level.DANGEROUS, "import", why, module, "")
         return Verdict(Level.SAFE, "", "", "", name)
 
     def role(self, module: str, name: str) -> str | None:
@@ -295,8 +303,7 @@ class Callables:
     def _reached(self, module: str, segments: list[str], at: int) -> Verdict | None:
         """The verdict on what segment `at` names: another module and what follows, or its best-known callable."""
         first, rest = segments[at], ".".join(segments[at + 1 :])
-        if first not in self._standard and first[:1] == "_" and first[1:] in self._standard:
-            first = first[1:]  # modules import others under a private name: collections._sys
+        first = self._public(first)
         if rest and first in self._standard:
             verdict = self._direct(*self._canonical(first, rest))
             if verdict.level is Level.UNKNOWN and first in self._exposed:
@@ -314,6 +321,20 @@ class Callables:
         verdict = self._direct(path[: -len(first) - 1], first)
         return Verdict(verdict.level, verdict.category, _LEAF.format(path=path, why=verdict.why), verdict.module, first)
 
+    def _public(self, segment: str) -> str:
+        """The module that other modules import under a private name, such as `collections._sys`; else the segment."""
+        hidden = segment[:1] == "_" and segment not in self._standard and segment[1:] in self._standard
+        return segment[1:] if hidden else segment
+
+    def _module(self, module: str) -> Verdict:
+        """The verdict on a module as a value: what is reached through it is judged by its own name."""
+        if module in self._exposed:
+            return Verdict(Level.DANGEROUS, "import", _HANDED, module, "")
+        below = self._below(module, "")
+        if below.level is Level.UNKNOWN and module in self._homes:
+            return Verdict(Level.SAFE, "", "", module, "")
+        return below
+
     def _direct(self, module: str, name: str) -> Verdict:
         """The verdict on canonical names by entries and trees alone."""
         entry = self._exact.get(f"{module}.{name}")
@@ -323,14 +344,14 @@ class Callables:
 
     def _below(self, module: str, name: str) -> Verdict:
         """The verdict of the longest prefix with a tree, and else unknown."""
-        prefix = f"{module}.{name}"
+        prefix = f"{module}.{name}" if name else module
         while prefix:
             entry = self._trees.get(prefix)
             if entry is None:
                 prefix = prefix.rpartition(".")[0]
             elif entry.level is Level.DANGEROUS:
                 return Verdict(entry.level, entry.category, entry.why, module, name)
-            elif all(self._is_class(segment, entry.endings) for segment in name.split(".")):
+            elif not name or all(self._is_class(segment, entry.endings) for segment in name.split(".")):
                 return Verdict(Level.SAFE, "", "", module, name)
             else:
                 return Verdict(Level.UNKNOWN, "function", _FUNCTION.format(package=prefix), module, name)
