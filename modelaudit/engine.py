@@ -49,7 +49,9 @@ class Engine:
     def formats_of(self, blob: Blob, limits: Limits) -> list[Format]:
         """Every format that fits, in the catalogue's order. Raises `Missing`."""
         found = [format for format in self._identifier.candidates(blob) if self._fits(format, blob, limits)]
-        return found or [format for format in self._identifier.fallbacks(blob) if self._fits(format, blob, limits)]
+        if not any(format.scanned for format in found):
+            found += [format for format in self._identifier.fallbacks(blob) if self._fits(format, blob, limits)]
+        return found
 
     def _fits(self, format: Format, blob: Blob, limits: Limits) -> bool:
         fits = getattr(self.scanners.get(format.id), "fits", None)
@@ -143,7 +145,8 @@ class _Run:
         """Everything that was learnt, with the status that it adds up to."""
         status: Status = "scanned"
         reason = message = None
-        skips = [note for note in self._notes if note.reason == "lfs_pointer"]
+        pointer = any(format.id == "lfs_pointer" for format in formats)  # the object itself, not a member of it
+        skips = [note for note in self._notes if pointer and note.reason == "lfs_pointer"]
         if skips:
             status, reason, message = "skipped", skips[0].reason, skips[0].message
         elif self._notes:

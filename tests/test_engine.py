@@ -1,6 +1,8 @@
 """The engine with scanners of our own making: what happens around a scanner, whatever it does."""
 
 import gzip
+import io
+import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +14,7 @@ from modelaudit.blob import Blob, BytesBlob, RootBlob, read
 from modelaudit.engine import Engine, Item, inspect
 from modelaudit.errors import LimitExceeded, Missing, ParseError
 from modelaudit.limits import Limits
-from modelaudit.model import Asset, Child, Hit, Inspection, Note, Severity
+from modelaudit.model import Asset, Child, Hit, Inspection, Severity
 
 SHARED = Path(catalogue.__file__).with_name("shared.toml").read_text("utf-8")
 FORMAT = """
@@ -224,10 +226,25 @@ def test_evidence_is_bounded_and_valid_text(make: Callable[..., Engine]) -> None
 
 
 def test_an_lfs_pointer_is_not_a_model(make: Callable[..., Engine]) -> None:
-    """The note of a pointer makes the whole object skipped for that reason."""
-    engine = make(a=lambda blob, limits: iter([Note("lfs_pointer", "points elsewhere")]))
-    found = run(engine, b"a")
-    assert (found.status, found.reason) == ("skipped", "lfs_pointer")
+    """A pointer is skipped for that reason; an archive with a pointer in it is not."""
+    pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 1\n"
+    assert inspect(BytesBlob(pointer)).status == "skipped"
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("pointer", pointer)
+        archive.writestr("evil", b"cposix\nsystem\n(S'echo'\ntR.")
+    found = inspect(BytesBlob(buffer.getvalue()))
+    assert (found.status, found.reason) == ("partial", "lfs_pointer")
+    assert found.findings
+
+
+def test_a_zip_behind_an_unscanned_format_is_found() -> None:
+    """A format that nobody scans does not hide the archive appended to it."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("evil", b"cposix\nsystem\n(S'echo'\ntR.")
+    found = inspect(BytesBlob(b"\x89HDF\r\n\x1a\n" + bytes(500) + buffer.getvalue()))
+    assert "pickle-import" in {finding.rule for finding in found.findings}
 
 
 def test_assets_are_bounded_and_counted(make: Callable[..., Engine]) -> None:
