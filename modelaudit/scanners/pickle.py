@@ -18,7 +18,7 @@ from modelaudit.catalogue.callables.templates import is_argument_parser
 from modelaudit.limits import Limits
 from modelaudit.model import Asset, Child, Evidence, Hit, Note, Severity
 from modelaudit.parsers import pickle as parser
-from modelaudit.parsers.pickle import Ended, Gap, Walk
+from modelaudit.parsers.pickle import Ended, Gap, Walk, compute
 from modelaudit.parsers.pickle.values import (
     Broken,
     Called,
@@ -63,8 +63,9 @@ def _known() -> Callables:
 
 
 def warm() -> None:
-    """Load the verdicts before the cage closes: afterwards no file can be opened."""
+    """Load verdicts and codecs before the cage closes: afterwards no file can be opened."""
     _known()
+    compute.warm()
 
 
 def fits(blob: Blob, limits: Limits, /) -> bool:

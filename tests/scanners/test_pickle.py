@@ -6,6 +6,8 @@ import json
 import pickle
 import random
 import struct
+import subprocess
+import sys
 import zipfile
 import zlib
 from collections import Counter, OrderedDict
@@ -546,3 +548,62 @@ def test_dill_evaluates_a_literal_in_peace() -> None:
         assert "pickle-import" in rules(asm.pickle(RANGE + asm.call(asm.binget(0), asm.text(text, 2)) + b"\x87", 2))
     for use in (asm.binget(0), asm.binget(0) + b"\x85", asm.binget(0) + b"0", asm.binget(0) + b"20\x86", EVAL):
         assert "pickle-import" in rules(asm.pickle(RANGE + use, 2))
+
+
+# --- codecs -----------------------------------------------------------------------------------------------------
+
+SEALED = """
+import encodings, pickle, pkgutil, sys
+from modelaudit.blob import BytesBlob
+from modelaudit.limits import Limits
+from modelaudit.scanners import pickle as scanner
+from tests.scanners.test_pickle import decoded
+
+names = sorted(module.name for module in pkgutil.iter_modules(encodings.__path__)) + ["UTF 8", "no such codec", "L1"]
+scanner.warm()
+
+def refuse(event, arguments):
+    if event in ("open", "import"):
+        raise RuntimeError(f"{event} {arguments}")
+
+sys.addaudithook(refuse)
+for name in names:
+    for data in (b"6f73", "bf", r"\N{LATIN SMALL LETTER O}s"):
+        assert list(scanner.scan(BytesBlob(decoded(data, name)), Limits())), name
+print("sealed")
+"""
+
+
+def decoded(data: str | bytes, codec: str) -> bytes:
+    """A call of a function whose module's name is in the codec, and in UTF-8 where that gives bytes."""
+    inner = asm.calls("_codecs", "decode", data, codec)
+    name = asm.literal(asm.calls("_codecs", "decode", inner) if codec in ("hex", "Base64") else inner, 4)
+    return bare(asm.call(name + asm.text("system", 4) + asm.STACK_GLOBAL, asm.text("echo sample", 4)))
+
+
+def test_no_codec_is_loaded_by_what_a_stream_asks_for() -> None:
+    """Once `warm` was called no name of a codec, known or not, makes the scanner import or open anything."""
+    done = subprocess.run([sys.executable, "-c", SEALED], capture_output=True, text=True, timeout=120, check=False)
+    assert (done.stdout, done.stderr) == ("sealed\n", "")
+
+
+CODED = {
+    "hex": b"6f73",
+    "rot13": "bf",
+    "Base64": b"b3M=",
+    "utf-7": b"os",
+    "cp037": b"\x96\xa2",
+    "unicode_escape": rb"\x6f\163",
+}
+
+
+@pytest.mark.parametrize("codec", CODED)
+def test_a_name_in_a_codec_that_is_done_is_read(codec: str) -> None:
+    """The module's name comes out, and the call is judged by it."""
+    assert {"pickle-import", "pickle-call"} <= rules(decoded(CODED[codec], codec))
+
+
+def test_a_name_in_another_codec_is_told_of() -> None:
+    """A codec that is not done leaves the name unknown, and calling it is critical."""
+    (found,) = (hit for hit in hits(decoded(b"os", "gb18030")) if hit.severity is Severity.CRITICAL)
+    assert found.rule == "pickle-computed"

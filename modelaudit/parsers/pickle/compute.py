@@ -8,9 +8,11 @@ import base64
 import binascii
 import bz2
 import codecs
+import encodings
 import lzma
 import zlib
 from collections.abc import Callable
+from encodings.aliases import aliases
 from typing import Final
 
 from modelaudit.parsers.pickle.reading import LITERAL_BYTES, is_container, literal
@@ -22,6 +24,14 @@ OUTPUT_BYTES: Final = 1 << 20  # of one function; what a decoder would give beyo
 _DEPTH: Final = 24  # calls inside calls that are computed
 _SHOWN_DEPTH: Final = 6
 _SHOWN_CHARS: Final = 160
+# The codecs that are done, by their modules in `encodings`; a name or text in another stays unknown. Python loads
+# a codec's module when it is first asked for, which a caged worker cannot do: `warm` asks for each of these.
+_CODECS: Final = frozenset({
+    "ascii", "base64_codec", "bz2_codec", "cp037", "cp1252", "cp437", "hex_codec", "idna", "latin_1", "punycode",
+    "quopri_codec", "raw_unicode_escape", "rot_13", "unicode_escape", "utf_16", "utf_16_be", "utf_16_le", "utf_32",
+    "utf_32_be", "utf_32_le", "utf_7", "utf_8", "utf_8_sig", "uu_codec", "zlib_codec",
+})  # fmt: skip
+_SLOW: Final = {"idna": 1024, "punycode": 1024}  # characters; their time grows with the square of the length
 _DECODERS: Final = (
     "base64.", "binascii.", "zlib.", "gzip.", "bz2.", "lzma.", "codecs.", "_codecs.", "builtins.bytes.fromhex",
     "builtins.bytearray.fromhex",
@@ -42,16 +52,32 @@ def _unpack(make: Callable[[], object]) -> Function:
     return function
 
 
+def warm() -> None:
+    """Load every codec that a stream can ask for, and the table that `\\N{...}` is looked up in."""
+    for name in sorted(_CODECS):
+        codecs.lookup(name)
+    codecs.decode(rb"\N{DIGIT ONE}", "unicode_escape")
+
+
+def _codec(encoding: Plain, data: Plain) -> str:
+    """The codec of that name, as Python finds it. Raises `LookupError` for one that is not done."""
+    name = encodings.normalize_encoding(str(encoding)).lower()
+    name = aliases.get(name, name)
+    if name not in _CODECS or (isinstance(data, str | bytes) and len(data) > _SLOW.get(name, len(data))):
+        raise LookupError("a codec that is not followed")
+    return name
+
+
 def _decode(data: Plain, encoding: Plain = "utf-8", *_: Plain) -> Plain:
-    name = str(encoding)
-    if name.replace("-", "").replace("_", "").lower() in ("zlib", "zip", "zlibcodec", "bz2", "bz2codec"):
-        return _unpack(bz2.BZ2Decompressor if name.startswith("bz") else zlib.decompressobj)(data)
+    name = _codec(encoding, data)
+    if name in ("zlib_codec", "bz2_codec"):
+        return _unpack(bz2.BZ2Decompressor if name == "bz2_codec" else zlib.decompressobj)(data)
     text = codecs.decode(data, name)  # type: ignore[arg-type]  # str for rot13, bytes for the rest
     return text if isinstance(text, str | bytes) else b""
 
 
 def _encode(data: Plain, encoding: Plain = "utf-8", *_: Plain) -> Plain:
-    out = codecs.encode(data, str(encoding))  # type: ignore[arg-type]  # as above
+    out = codecs.encode(data, _codec(encoding, data))  # type: ignore[arg-type]  # as above
     return out if isinstance(out, str | bytes) else b""
 
 
@@ -95,13 +121,15 @@ def _item(value: Plain, index: Plain) -> Plain:
 
 
 def _text(value: Plain = "", encoding: Plain = "", *_: Plain) -> Plain:
-    return _octets(value).decode(str(encoding)) if encoding else value if isinstance(value, str) else str(value)
+    return (
+        _octets(value).decode(_codec(encoding, value)) if encoding else value if isinstance(value, str) else str(value)
+    )
 
 
 def _bytes(value: Plain = b"", encoding: Plain = "latin-1", *_: Plain) -> Plain:
     if isinstance(value, list | tuple):
         return bytes(item for item in value if isinstance(item, int))
-    return value.encode(str(encoding)) if isinstance(value, str) else _octets(value)
+    return value.encode(_codec(encoding, value)) if isinstance(value, str) else _octets(value)
 
 
 def _reverse(value: Plain) -> Plain:
