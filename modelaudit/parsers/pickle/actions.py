@@ -34,6 +34,8 @@ _ELEMENT_BYTES: Final = {
     "QUInt2x4": 1, "Untyped": 1,
 }  # fmt: skip
 _TENSORS: Final = ("torch._utils._rebuild", "torch.storage.", "torch.Tensor", "torch._tensor.", "torch.nn.parameter.")
+_KEYS_READ: Final = 200  # keys and values of one state
+_KEYS_KEPT: Final = 1 << 16
 _STORAGES_MOST: Final = 1 << 20
 
 
@@ -240,7 +242,7 @@ def _build(state: State, argument: int, length: int) -> None:
     elif isinstance(target, Instance):
         if target.of.executes:
             executed.filled(state, target.of, value)
-        if isinstance(value, int) and value < 0 and _plants_setstate(state, value):
+        if plants_setstate(state, value):
             state.events.append(Wrote(state.offset, opcode(state), shown(state, target), "setstate"))
         raw = arrays.after(state, target, value)
         if raw is not None:
@@ -248,9 +250,19 @@ def _build(state: State, argument: int, length: int) -> None:
             state.after = raw
 
 
-def _plants_setstate(state: State, container: int) -> bool:
-    keys = (state.items_of(container) or [])[:200:2]
-    return any(isinstance(key, int) and key >= 0 and plain(state, key) == "__setstate__" for key in keys)
+def plants_setstate(state: State, value: Value) -> bool:
+    """Whether the state that BUILD gives to an instance sets its `__setstate__`. Keys that do not are remembered."""
+    plain_keys = state.shared.plain_keys
+    for part in value if isinstance(value, tuple) and len(value) == 2 else (value,):
+        keys = (state.items_of(part) or ())[:_KEYS_READ:2] if isinstance(part, int) and part < 0 else ()
+        for key in keys:
+            if key in plain_keys or not isinstance(key, int) or key < 0:
+                continue
+            if plain(state, key) == "__setstate__":
+                return True
+            if len(plain_keys) < _KEYS_KEPT:
+                plain_keys.add(key)
+    return False
 
 
 def _set_items(state: State, argument: int, length: int) -> None:

@@ -13,7 +13,7 @@ from modelaudit.parsers.pickle.compute import plain
 from modelaudit.parsers.pickle.state import State
 from modelaudit.parsers.pickle.values import Call, Global, Instance, Raw, Value
 
-_WRAPPER: Final = "NumpyArrayWrapper"
+WRAPPER: Final = "NumpyArrayWrapper"
 _TYPE = re.compile(r"[<>|=]?([?bBhHiIlLqQpPuefdgFDGSUVOMmc])(\d*)(?:\[\w+\])?")
 _LETTER_BYTES: Final = {
     "?": 1, "b": 1, "B": 1, "c": 1, "h": 2, "H": 2, "e": 2, "i": 4, "I": 4, "u": 4, "f": 4, "l": 8, "L": 8, "q": 8,
@@ -28,7 +28,7 @@ def after(state: State, target: Instance, value: Value) -> int | None:
     Tells of the raw bytes; the reader of the events follows an inner pickle and moves the state behind it.
     Raises `ParseError` when the array's length cannot be known.
     """
-    if not state.raw_arrays or target.of.name != _WRAPPER or not target.of.module.endswith("numpy_pickle"):
+    if not state.raw_arrays or target.of.name != WRAPPER or not target.of.module.endswith("numpy_pickle"):
         return None
     if not isinstance(value, int) or value >= 0:
         return None

@@ -111,6 +111,8 @@ def _call_global(state: State, func: Global, args: tuple[Value, ...] | None, opc
             state.events.append(Called(func, state.offset, opcode, text))
         if path == "copyreg.add_extension":
             _register(state, args)
+        else:
+            func.repeats = not executed.fills(func)
         return state.instance(func)
     made = Call(func, args, state.offset)
     code, decoded = ("", False)

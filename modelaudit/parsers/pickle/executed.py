@@ -26,11 +26,18 @@ def filled(state: State, what: Global, value: Value) -> None:
         state.events.append(Executed(state.offset, opcode, what.path, text))
 
 
+def fills(func: Global) -> bool:
+    """Whether a call of `func` gives an object its state, as BUILD does."""
+    return func.path in _FILLERS or (bool(func.executes) and func.name.rpartition(".")[2] == _SETSTATE)
+
+
 def called(state: State, func: Global, args: tuple[Value, ...]) -> None:
     """Tell of the text that is executed when `func(*args)` fills an object, as BUILD would."""
-    if func.executes and func.name.rpartition(".")[2] == _SETSTATE:
+    if not fills(func):
+        return
+    if func.executes:
         filled(state, func, args[-1] if args else None)
-    elif func.path in _FILLERS:
+    else:
         for arg in args:
             what = arg.of if isinstance(arg, Instance) else arg
             if isinstance(what, Global) and what.executes:

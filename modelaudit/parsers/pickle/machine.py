@@ -9,31 +9,28 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from modelaudit.errors import ParseError
-from modelaudit.parsers.pickle.actions import ACTIONS
+from modelaudit.parsers.pickle import arrays
+from modelaudit.parsers.pickle.actions import ACTIONS, plants_setstate
 from modelaudit.parsers.pickle.compute import plain
 from modelaudit.parsers.pickle.memo import OPAQUE
 from modelaudit.parsers.pickle.opcodes import BYTES, CODES, COUNT_BYTES, NAMES, SIZE
 from modelaudit.parsers.pickle.reading import MARGIN_BYTES
 from modelaudit.parsers.pickle.skim import LOOK_BYTES, step
 from modelaudit.parsers.pickle.state import ITEMS_EACH, STACK_MOST, State
-from modelaudit.parsers.pickle.values import Broken, Event, WrongFrame
+from modelaudit.parsers.pickle.values import Broken, Event, Global, Instance, WrongFrame
 
 _STOP: Final = CODES["STOP"]
 
 # What the hot loop does with an opcode; 0 leaves it to a function.
-_LITERAL, _TEXT, _MEMOIZE, _PUT, _GET, _MARK, _NONE, _MAKE = range(1, 9)
+_LITERAL, _TEXT, _CALLED, _MAKE, _PUT = range(1, 6)
 _HOT: Final = {
     "BININT BININT1 BININT2 BINFLOAT": _LITERAL,
     "SHORT_BINUNICODE SHORT_BINSTRING SHORT_BINBYTES LONG1": _TEXT,
-    "MEMOIZE": _MEMOIZE,
     "BINPUT LONG_BINPUT": _PUT,
-    "BINGET LONG_BINGET": _GET,
-    "MARK": _MARK,
-    "NONE NEWTRUE NEWFALSE": _NONE,
     "EMPTY_DICT EMPTY_LIST EMPTY_SET": _MAKE,
 }
-_BY_NAME: Final = {name: effect for names, effect in _HOT.items() for name in names.split()}
-_EFFECT: Final = tuple(_BY_NAME.get(NAMES.get(op, ""), 0) for op in range(256))
+_MEMOIZE: Final = CODES["MEMOIZE"]
+_MARK: Final = CODES["MARK"]
 _TUPLE1: Final = CODES["TUPLE1"]
 _SETITEM: Final = CODES["SETITEM"]
 _BINGET: Final = CODES["BINGET"]
@@ -106,67 +103,106 @@ def _act(state: State, size: int) -> None:
 
 
 def _follow(state: State) -> None:
-    """Follow opcodes until one that is not hot, or until the window's last bytes; leaves `state.offset` there.
-
-    The hot loop: what stands in it instead of in `_QUICK` does so because a call would take twice as long.
-    """
+    """Follow opcodes until one that is not hot, or until the window's last bytes; leaves `state.offset` there."""
+    # The hot loop, commonest opcodes first: what stands in it and not in `_QUICK` would take twice as long there.
     data, base, size = state.window.data, state.window.base, state.blob.size
     # An opcode of fixed length is whole before this; the end of a frame is to be seen.
     safe = min(len(data) - 9, state.frames.end - base)
     stack, marks, memo, cells = state.stack, state.marks, state.memo, state.memo.cells
-    push, effects, sizes, dense = stack.append, _EFFECT, SIZE, memo.dense
-    watched = state.shared.watched
+    push, remember, effects, sizes, quicks, dense = stack.append, cells.append, _EFFECT, SIZE, _QUICK, memo.dense
+    binget, memoize, mark, opaque, watched = _BINGET, _MEMOIZE, _MARK, OPAQUE, state.shared.watched
     i = state.offset - base
     try:
         while i < safe:
             op = data[i]
-            effect = effects[op]
-            if effect == _TEXT:
-                n = data[i + 1]
+            if op == binget:
+                code = cells[data[i + 1]]
+                if code <= opaque and watched:
+                    break
+                push(code if code > opaque else memo.value(code))
+                i += 2
+            elif op == memoize and dense:
+                value = stack[-1]
+                remember(value if type(value) is int else memo.code(value))
+                i += 1
+            elif op == mark:
+                marks.append(len(stack))
+                i += 1
+            elif (effect := effects[op]) == _LITERAL:
                 push(base + i)
+                i += sizes[op]
+            elif effect == _TEXT:
+                n = data[i + 1]
+                place = base + i
+                push(place)
                 if n >= LOOK_BYTES:
                     state.look(op, base + i + 2, min(n, size - base - i - 2))
                 i += n + 2
-            elif effect == _MEMOIZE and dense:
-                value = stack[-1]
-                cells.append(value if type(value) is int else memo.code(value))
-                i += 1
-            elif effect == _GET:
-                code = cells[data[i + 1] if op == _BINGET else int.from_bytes(data[i + 1 : i + 5], "little")]
-                if code <= OPAQUE and watched:
+                if dense and i < safe and data[i] == memoize:
+                    remember(place)
+                    i += 1
+            elif effect == _CALLED:
+                if (after := quicks[op](state, data, i, op)) < 0:
                     break
-                push(code if code > OPAQUE else memo.value(code))
-                i += sizes[op]
-            elif effect == _LITERAL:
-                push(base + i)
-                i += sizes[op]
-            elif effect == _PUT and dense:
-                if (data[i + 1] if op == _BINPUT else int.from_bytes(data[i + 1 : i + 5], "little")) != len(cells):
-                    break
-                value = stack[-1]
-                cells.append(value if type(value) is int else memo.code(value))
-                i += sizes[op]
-            elif effect == _MARK:
-                marks.append(len(stack))
-                i += 1
-            elif effect == _NONE:
-                push(None)
-                i += 1
+                i = after
             elif effect == _MAKE:
                 push(~(base + i))
                 i += 1
+            elif (
+                effect == _PUT
+                and dense
+                and len(cells) == (data[i + 1] if op == _BINPUT else int.from_bytes(data[i + 1 : i + 5], "little"))
+            ):
+                value = stack[-1]
+                remember(value if type(value) is int else memo.code(value))
+                i += sizes[op]
             else:
-                quick = _QUICK.get(op)
-                after = -1 if quick is None else quick(state, data, i, op)
-                if after < 0:
-                    break
-                i = after
+                break
     except (IndexError, ValueError):
         pass  # the same opcode fails again in its own function, which says why
     state.offset = base + i
 
 
 # --- hot enough to be done without leaving the loop: the place after the opcode, or -1 to leave it after all ----
+
+
+def _call(state: State, data: bytes, i: int, op: int) -> int:
+    """A call whose arguments do not matter, of what was called before."""
+    stack, marks = state.stack, state.marks
+    func = stack[-2]
+    if type(func) is not Global or type(stack[-1]) is not tuple:
+        return -1
+    if not func.repeats or (marks and len(stack) - 2 < marks[-1]):
+        return -1
+    func.called += 1
+    del stack[-1]
+    stack[-1] = func.instance
+    return i + 1
+
+
+def _fill(state: State, data: bytes, i: int, op: int) -> int:
+    """BUILD of an instance whose class does nothing out of the ordinary with its state."""
+    stack, marks = state.stack, state.marks
+    target, value = stack[-2], stack[-1]
+    if type(target) is not Instance or target.of.executes or target.of.name == arrays.WRAPPER:
+        return -1
+    if (marks and len(stack) - 1 <= marks[-1]) or plants_setstate(state, value):
+        return -1
+    del stack[-1]
+    return i + 1
+
+
+def _none(state: State, data: bytes, i: int, op: int) -> int:
+    state.stack.append(None)
+    return i + 1
+
+
+def _long_get(state: State, data: bytes, i: int, op: int) -> int:
+    code = state.memo.cells[int.from_bytes(data[i + 1 : i + 5], "little")]
+    if code <= OPAQUE and state.shared.watched:
+        return -1
+    state.stack.append(code if code > OPAQUE else state.memo.value(code))
+    return i + 5
 
 
 def _items(state: State, data: bytes, i: int, op: int) -> int:
@@ -241,6 +277,10 @@ def _get_line(state: State, data: bytes, i: int, op: int) -> int:
 
 
 _QUICK_BY_NAME: Final[dict[str, Callable[[State, bytes, int, int], int]]] = {
+    "REDUCE NEWOBJ": _call,
+    "NONE NEWTRUE NEWFALSE": _none,
+    "LONG_BINGET": _long_get,
+    "BUILD": _fill,
     "SETITEMS APPENDS ADDITEMS": _items,
     "SETITEM APPEND": _item,
     "TUPLE1 TUPLE2 TUPLE3": _short_tuple,
@@ -250,3 +290,7 @@ _QUICK_BY_NAME: Final[dict[str, Callable[[State, bytes, int, int], int]]] = {
     "GET": _get_line,
 }
 _QUICK: Final = {CODES[name]: quick for names, quick in _QUICK_BY_NAME.items() for name in names.split()}
+_BY_NAME: Final = {name: effect for names, effect in _HOT.items() for name in names.split()} | {
+    NAMES[op]: _CALLED for op in _QUICK
+}
+_EFFECT: Final = tuple(_BY_NAME.get(NAMES.get(op, ""), 0) for op in range(256))

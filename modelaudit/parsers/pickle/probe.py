@@ -19,6 +19,8 @@ _FIRST_BYTES: Final = 512
 _SOON_BYTES: Final = 96  # most pickles show by then what they are
 _LASTING: Final = 12  # opcodes after which a stream without header is believed that goes on and on
 _LINE_BYTES: Final = 1 << 22  # the longest line with which a pickle of protocol 0 may begin
+_AHEAD: Final = 16  # pickles after a tiny one that are looked at before it is believed
+_AHEAD_WITHIN: Final = 3  # the same behind a pickle that is believed
 _PIECES: Final = 16  # read one after the other; a pickle of large strings jumps over most of its bytes
 _SURE: Final = 6  # opcodes after which a stream with a protocol header is believed
 _AFTER_IMPORT: Final = 3  # opcodes that must follow an import outside the standard library
@@ -198,8 +200,8 @@ def _is_float(line: bytes) -> bool:
     return True
 
 
-def is_pickle(blob: Blob) -> bool:
-    """Whether the blob is a pickle, as a loader would at least begin to read it.
+def is_pickle(blob: Blob, within: bool = False) -> bool:
+    """Whether the blob is a pickle, as a loader would at least begin to read it. `within`: it follows one.
 
     Reads little, and more only while it goes on being one. Raises `Missing`.
     """
@@ -219,7 +221,11 @@ def is_pickle(blob: Blob) -> bool:
     if _imports_for_sure(found):
         return True
     if found.stopped:
-        return found.puts > 0 or found.opcodes >= _SURE or _ends_well(blob, head, found.end)
+        return (
+            found.puts > 0
+            or found.opcodes >= _SURE
+            or _ends_well(blob, head, found.end, _AHEAD_WITHIN if within else _AHEAD)
+        )
     return going_on or (place > 0 and found.puts > 0 and found.opcodes >= _SURE)
 
 
@@ -249,9 +255,9 @@ def _follow(blob: Blob, probing: _Probing, head: bytes) -> int:
     return min(place, blob.size)
 
 
-def _ends_well(blob: Blob, head: bytes, end: int) -> bool:
+def _ends_well(blob: Blob, head: bytes, end: int, ahead: int) -> bool:
     """Whether after the STOP of a tiny pickle without header come blanks or more pickles, not the rest of a text."""
-    for _ in range(_PIECES):
+    for _ in range(ahead):
         rest = head[end:].lstrip(b"\0\r\n ")
         if not rest:
             return len(head) == blob.size

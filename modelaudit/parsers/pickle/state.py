@@ -70,11 +70,15 @@ class State:
         return above
 
     def fill(self, container: int, values: list[Value]) -> None:
-        """Remember `values` as items of the container; forget the oldest containers when there are too many."""
+        """Remember `values`, a list to keep, as items of the container; forget the oldest when there are too many."""
         if self.items_kept >= ITEMS_MOST:
             self.lost_before = self.offset if self.old_items else self.lost_before
             self.old_items, self.items, self.items_kept = self.items, {}, 0
         items = self.items.get(container)
+        if items is None and ~container >= self.lost_before and container not in self.old_items:
+            self.items[container] = values
+            self.items_kept += len(values) + 1
+            return
         if items is None:
             lost: list[Value] = [Unknown(), Unknown()] if ~container < self.lost_before else []
             items = self.items[container] = self.old_items.pop(container, lost)
@@ -154,6 +158,7 @@ class Shared:
         self.executes = executes
         self.executing = False
         self.watched = False
+        self.plain_keys: set[Value] = set()  # literals that were read as keys of a state, and are harmless there
         self.globals: dict[tuple[str, str], Global] = {}
         self.extensions: dict[int, Global] = {}
         self.kept: Kept = []

@@ -22,6 +22,7 @@ class Global:
     are those of the first naming, `named` and `called` count. `role`: what calling it does to names (`calls`).
     `executes`: the key of its objects' state whose text it executes (`executed`), or empty. `harmless` counts the
     calls of a `literal` role that evaluate a literal; `told`: a call of such a role that does more was told of.
+    `repeats`: a further call gives what the first gave, and nothing is to be told of it.
     """
 
     module: str
@@ -36,6 +37,7 @@ class Global:
     named: int = 0
     called: int = 0
     harmless: int = 0
+    repeats: bool = False
     told: bool = False
     instance: "Instance | None" = None
     slot: int = -1

@@ -179,7 +179,7 @@ class Walk:
         size = self._blob.size
         if offset >= size and begin >= size:
             return size
-        if offset < size and is_pickle(SliceBlob(self._blob, offset, size - offset)):
+        if offset < size and is_pickle(SliceBlob(self._blob, offset, size - offset), within=offset == begin):
             return offset
         place, overlap = max(begin, offset - _SWALLOWED_BYTES), 256
         while place < min(size, offset + _GAP_BYTES):
