@@ -7,14 +7,45 @@ range in the coordinates of the root object; the parent fetches it and the scan 
 import io
 import mmap
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from modelaudit.errors import Missing
 
+Names = Mapping[str, int | None]
+
+
+class Place:
+    """Where a blob lies: its name, and the names around it.
+
+    `name` is the last part of the object's path, or a member's name. `folders` are the names that are known,
+    by the folder's path below the one that holds the object (`""`: that one itself).
+    """
+
+    __slots__ = ("_askable", "_folders", "name")
+
+    def __init__(self, name: str = "", folders: Mapping[str, Names] | None = None) -> None:
+        self.name = name
+        self._folders = folders or {}
+        self._askable = folders is not None
+
+    def names(self, folder: str = "") -> Names | None:
+        """What lies in `folder`, with sizes in bytes; names of folders end in `/` and have none.
+
+        None where nothing can be known: in an archive, or of a source that cannot tell. Raises `Missing`.
+        """
+        if folder not in self._folders and self._askable:
+            raise Missing(folders=[folder])
+        return self._folders.get(folder)
+
+
+NOWHERE = Place()
+
 
 class Blob(Protocol):
     """What a scanner or parser reads from. All positions are bytes; negative ones are a caller's bug."""
+
+    place: Place
 
     @property
     def size(self) -> int:
@@ -51,7 +82,14 @@ class RootBlob:
     `extents` are sorted, disjoint `(offset, length)` pairs. `data` may be empty when nothing is here.
     """
 
-    def __init__(self, data: bytes | mmap.mmap | memoryview, size: int, extents: Sequence[tuple[int, int]]) -> None:
+    def __init__(
+        self,
+        data: bytes | mmap.mmap | memoryview,
+        size: int,
+        extents: Sequence[tuple[int, int]],
+        place: Place = NOWHERE,
+    ) -> None:
+        self.place = place
         self._data = memoryview(data)
         self.size = size
         self._starts = [start for start, _ in extents]
@@ -106,7 +144,8 @@ class RootBlob:
 class BytesBlob:
     """Bytes that are all here: something decoded or unpacked, or a file read whole."""
 
-    def __init__(self, data: bytes | bytearray | memoryview) -> None:
+    def __init__(self, data: bytes | bytearray | memoryview, place: Place = NOWHERE) -> None:
+        self.place = place
         self._data = memoryview(data)
         self.size = len(self._data)
 
@@ -121,7 +160,8 @@ class BytesBlob:
 class SliceBlob:
     """`length` bytes of `parent` from `offset`; what is missing is missing in the parent's coordinates."""
 
-    def __init__(self, parent: Blob, offset: int, length: int) -> None:
+    def __init__(self, parent: Blob, offset: int, length: int, place: Place = NOWHERE) -> None:
+        self.place = place
         self._parent = parent
         self._offset = offset
         self.size = max(0, length)

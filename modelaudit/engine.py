@@ -5,9 +5,11 @@ what they saw. It runs inside a caged worker, or in the caller's process through
 """
 
 import importlib
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from hashlib import blake2b
+from itertools import chain
 from typing import Protocol, cast
 
 from modelaudit import catalogue
@@ -30,10 +32,16 @@ class Scanner(Protocol):
 
 
 class Engine:
-    """The catalogue and the scanners, loaded once and never changed."""
+    """The catalogue and the scanners, loaded once and never changed.
 
-    def __init__(self, known: Catalogue, scanners: Mapping[str, Scanner] | None = None) -> None:
+    Without `imports`, as in a cage, a format that needs modules that are not loaded raises `Missing` with them.
+    """
+
+    def __init__(
+        self, known: Catalogue, scanners: Mapping[str, Scanner] | None = None, *, imports: bool = True
+    ) -> None:
         self.catalogue = known
+        self._imports = imports
         self._identifier = Identifier(known.formats.values())
         self.scanners: Mapping[str, Scanner] = scanners or {
             format.id: cast(Scanner, importlib.import_module(f"modelaudit.scanners.{format.id}"))
@@ -45,6 +53,14 @@ class Engine:
         """Load what scanners load late: afterwards nothing needs the file system."""
         for scanner in self.scanners.values():
             getattr(scanner, "warm", lambda: None)()
+
+    def require_modules(self, format: Format) -> None:
+        """See to it that what `format` needs is loaded. Raises `Missing` where nothing can be imported."""
+        absent = [name for name in format.needs if name not in sys.modules]
+        if absent and not self._imports:
+            raise Missing(modules=absent)
+        for name in absent:
+            importlib.import_module(name)
 
     def formats_of(self, blob: Blob, limits: Limits) -> list[Format]:
         """Every format that fits, in the catalogue's order. Raises `Missing`."""
@@ -74,7 +90,7 @@ class Engine:
         run = _Run(self, limits, uri, blacklist, on_finding)
         formats = run.root(blob)
         if run.missing:
-            raise Missing(tuple(dict.fromkeys(run.missing)))
+            raise run.missing.all()
         return run.result(blob, formats)
 
 
@@ -87,6 +103,26 @@ def default_engine() -> Engine:
 def inspect(blob: Blob, limits: Limits | None = None, *, uri: str = "", blacklist: Sequence[str] = ()) -> Inspection:
     """Scan `blob` in this process. See `Engine.inspect`; `modelaudit.scan` runs it in caged workers."""
     return default_engine().inspect(blob, limits or Limits(), uri=uri, blacklist=blacklist)
+
+
+class _Absent:
+    """What one run found missing, in the order of asking, each once."""
+
+    def __init__(self) -> None:
+        self._asked: list[Missing] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._asked)
+
+    def add(self, missing: Missing) -> None:
+        self._asked.append(missing)
+
+    def all(self) -> Missing:
+        return Missing(
+            tuple(dict.fromkeys(chain.from_iterable(missing.ranges for missing in self._asked))),
+            tuple(dict.fromkeys(chain.from_iterable(missing.folders for missing in self._asked))),
+            tuple(dict.fromkeys(chain.from_iterable(missing.modules for missing in self._asked))),
+        )
 
 
 class _Template(dict[str, object]):
@@ -126,7 +162,7 @@ class _Run:
         self._assets_cut = 0
         self._notes: list[Note] = []
         self._scanners: dict[str, None] = {}
-        self.missing: list[tuple[int, int]] = []
+        self.missing = _Absent()
 
     def root(self, blob: Blob) -> list[Format]:
         """Scan the object itself; gives the formats that it was found to be."""
@@ -136,7 +172,7 @@ class _Run:
             formats = self._engine.formats_of(blob, self._limits)
             self._scan_as(blob, formats, self._uri, 0)
         except Missing as missing:
-            self.missing.extend(missing.ranges)
+            self.missing.add(missing)
         except LimitExceeded as limit:
             self._exceeded(limit, self._uri)
         return formats
@@ -183,6 +219,7 @@ class _Run:
             scanner = self._engine.scanners.get(format.id)
             if scanner is None:
                 continue
+            self._engine.require_modules(format)
             self._scanners[format.id] = None
             for item in self._items(scanner, blob, location):
                 if isinstance(item, Hit):
@@ -203,7 +240,7 @@ class _Run:
         try:
             yield from scanner.scan(blob, self._limits)
         except Missing as missing:
-            self.missing.extend(missing.ranges)
+            self.missing.add(missing)
         except ParseError as error:
             self._notes.append(Note("broken", f"{location}: {error.message} (at byte {error.offset})", error.offset))
         except LimitExceeded as limit:
@@ -227,7 +264,7 @@ class _Run:
                     inner.sample()
                 self._after_stream(inner, child, blob, location, depth)
         except Missing as missing:
-            self.missing.extend(missing.ranges)
+            self.missing.add(missing)
         except ParseError as error:
             self._notes.append(Note("broken", f"{place}: {error.message}", error.offset))
         except LimitExceeded as limit:

@@ -1,7 +1,7 @@
 """Every exception that modelaudit raises on purpose.
 
 ModelauditError
-├── Missing          control flow: these ranges of the object are not here yet
+├── Missing          control flow: these bytes, names or modules are not here yet
 ├── ParseError       the bytes break the rules of their format (says where)
 ├── LimitExceeded    the bytes ask for more than a bound of `limits.py` allows
 ├── SourceError      an object or a listing could not be read (says why, as a word and a sentence)
@@ -18,14 +18,20 @@ class ModelauditError(Exception):
 
 
 class Missing(ModelauditError):
-    """Bytes that a scan asked for and that the parent has not fetched yet.
+    """What a scan asked for and the parent has not given it yet; with it the scan begins anew.
 
-    `ranges` holds `(offset, length)` pairs in bytes of the *root* object, whatever view of it was read.
+    `ranges` holds `(offset, length)` pairs in bytes of the *root* object, whatever view of it was read;
+    `folders` those whose names are asked for, relative to the one that holds the object; `modules` the Python
+    modules that a scanner needs and this worker has not loaded.
     """
 
-    def __init__(self, ranges: Sequence[tuple[int, int]]) -> None:
-        super().__init__(ranges)
+    def __init__(
+        self, ranges: Sequence[tuple[int, int]] = (), folders: Sequence[str] = (), modules: Sequence[str] = ()
+    ) -> None:
+        super().__init__(ranges, folders, modules)
         self.ranges = tuple(ranges)
+        self.folders = tuple(folders)
+        self.modules = tuple(modules)
 
 
 class ParseError(ModelauditError):

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from modelaudit.blob import Blob, BytesBlob, SliceBlob
+from modelaudit.blob import Blob, BytesBlob, Place, SliceBlob
 from modelaudit.errors import LimitExceeded, ParseError
 from modelaudit.limits import MIB, Limits
 from modelaudit.model import Child
@@ -42,10 +42,11 @@ class Budget:
 
 def open_child(blob: Blob, child: Child, budget: Budget, limits: Limits) -> Blob:
     """The bytes of `child`, which lies in `blob`. Raises `ParseError` for a codec that nobody knows."""
+    place = Place(child.name.rpartition("/")[2])
     if child.data is not None:
-        return BytesBlob(child.data)
+        return BytesBlob(child.data, place)
     if child.codec == "stored":
-        return SliceBlob(blob, child.offset, child.length)
+        return SliceBlob(blob, child.offset, child.length, place)
     if child.codec not in CODECS:
         raise ParseError(f"no decoder for {child.codec!r}", child.offset)
     return UnpackedBlob(blob, child, budget, limits)
@@ -105,6 +106,7 @@ class UnpackedBlob:
     """
 
     def __init__(self, parent: Blob, child: Child, budget: Budget, limits: Limits) -> None:
+        self.place = Place(child.name.rpartition("/")[2])
         self._parent = parent
         self._name = child.codec
         self._codec: Codec = CODECS[child.codec]
