@@ -7,13 +7,12 @@ named; a conditional one (getattr, partial, …) is as good as what its argument
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 from hashlib import blake2b
 from typing import Final, TypeAlias
 
 from modelaudit.blob import Blob
-from modelaudit.catalogue import callables
-from modelaudit.catalogue.callables import Callables, Level, Verdict
+from modelaudit.catalogue.callables import Level, Verdict
+from modelaudit.catalogue.callables.shipped import shipped
 from modelaudit.catalogue.callables.templates import is_argument_parser
 from modelaudit.limits import Limits
 from modelaudit.model import Asset, Child, Evidence, Hit, Note, Severity
@@ -56,15 +55,9 @@ _PAYLOADS: Final = 100_000  # payloads of one stream
 _BROKEN_NOTES: Final = 5  # breaks told of one by one
 
 
-@cache
-def _known() -> Callables:
-    """The catalogue of callables: frozen data, read when the first pickle names a global."""
-    return callables.load()
-
-
 def warm() -> None:
     """Load verdicts and codecs before the cage closes: afterwards no file can be opened."""
-    _known()
+    shipped()
     compute.warm()
 
 
@@ -78,9 +71,9 @@ def scan(blob: Blob, limits: Limits, /) -> Iterator[Found]:
     # What is known is read when the first global is named; most pickles of a stream name none.
     walk = Walk(
         blob,
-        lambda module, name: _known().role(module, name),
+        lambda module, name: shipped().role(module, name),
         limits.nested_depth,
-        lambda module, name: _known().executed_state(module, name),
+        lambda module, name: shipped().executed_state(module, name),
     )
     yield from _Report(walk).items()
 
@@ -274,7 +267,7 @@ class _Payload:
 
 def _judge(what: Global) -> Verdict:
     """The verdict on a global, on a module, or on an attribute that was reached through an instance or a class."""
-    known = _known()
+    known = shipped()
     verdict = known.judge(what.module, what.name)
     if verdict.level is not Level.UNKNOWN or what.owner is None:
         return verdict
