@@ -24,6 +24,9 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     evidence_chars: int = 400  # one value of a finding's details; evidence, not the payload
     name_chars: int = 1024  # a member's or tensor's name as shown
     text_bytes: int = 4 * MIB  # one piece of text that is parsed whole (source code, JSON)
+    text_depth: int = 200  # nested brackets of a configuration; real ones stay below 30, readers give up near 1000
+    text_nodes: int = 1_000_000  # values of a YAML file; each costs a microsecond
+    stream_text_bytes: int = 256 * MIB  # JSON too large to parse whole is searched up to here; tokenizers have 35 MB
     header_bytes: int = 256 * MIB  # a declared header; the largest real safetensors header is below 20 MiB
     small_archive_bytes: int = 1 * MIB  # archives up to this size are looked at whole, tensors and all; larger by need
     nested_depth: int = 6  # encodings around encodings inside a pickle's strings
