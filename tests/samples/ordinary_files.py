@@ -132,13 +132,14 @@ ZIPS: tuple[tuple[str, Callable[[], bytes], str], ...] = (
 )
 
 UNSUPPORTED = "skipped:unsupported"
+SCANNED = "scanned"
 OTHERS: tuple[tuple[str, str, bytes, str], ...] = (
-    ("json", "config.json", json.dumps({"model_type": "bert", "hidden_size": 768}).encode(), UNSUPPORTED),
-    ("tokenizer", "tokenizer.json", json.dumps({"model": {"vocab": {"a": 0, "b": 1}}}).encode(), UNSUPPORTED),
-    ("tokenizer-config", "tokenizer_config.json", json.dumps({"chat_template": TEMPLATE}).encode(), UNSUPPORTED),
+    ("json", "config.json", json.dumps({"model_type": "bert", "hidden_size": 768}).encode(), SCANNED),
+    ("tokenizer", "tokenizer.json", json.dumps({"model": {"vocab": {"a": 0, "b": 1}}}).encode(), SCANNED),
+    ("tokenizer-config", "tokenizer_config.json", json.dumps({"chat_template": TEMPLATE}).encode(), SCANNED),
     ("json-lines", "data.jsonl", b'{"text": "a"}\n{"text": "b"}\n', UNSUPPORTED),
-    ("yaml", "config.yaml", b"model: bert\nlayers: 12\ntags: [a, b]\n", UNSUPPORTED),
-    ("markdown", "README.md", README, UNSUPPORTED),
+    ("yaml", "config.yaml", b"model: bert\nlayers: 12\ntags: [a, b]\n", SCANNED),
+    ("markdown", "README.md", README, SCANNED),
     ("csv", "data.csv", b"id,name,value\n1,a,0.5\n2,b,0.25\n" * 50, UNSUPPORTED),
     ("text", "notes.txt", b"nothing to see here\n" * 20, UNSUPPORTED),
     ("vocabulary", "vocab.txt", VOCABULARY, UNSUPPORTED),

@@ -1,0 +1,110 @@
+"""Values of a configuration that are no settings: commands, code, templates that reach out, addresses that collect."""
+
+import re
+from typing import NamedTuple
+
+from modelaudit.model import Severity
+
+
+class Suspect(NamedTuple):
+    """What a value holds. `excerpt` is the part that tells; `rule` and `severity` what becomes of it."""
+
+    rule: str
+    what: str
+    excerpt: str
+    severity: Severity | None = None
+
+
+_SHELL = re.compile(
+    r"/dev/(?:tcp|udp)/[\w.$]|\b(?:nc|ncat|netcat)\b(?:\s+-\w+){0,4}\s+-\w*[ec]\w*\s+\S*(?:sh|bash|cmd)\b|\bbash\s+-i\s*>&|\bsocat\b.{0,80}\bexec:"
+    r"|\bpowershell(?:\.exe)?\b.{0,80}-e(?:nc|ncodedcommand)?\s+[A-Za-z0-9+/=]{16}"
+    r"|\bsocket\.socket\(.{0,200}(?:dup2|pty\.spawn|/bin/(?:ba)?sh)|\bmkfifo\b.{0,80}\|\s*(?:/bin/)?(?:ba)?sh\b",
+    re.IGNORECASE | re.DOTALL,
+)
+_COMMAND = re.compile(
+    r"\b(?:curl|wget)\b[^|;\n]{0,300}\|\s*(?:sudo\s+)?(?:/\w+/)*(?:ba|z|da)?sh\b|\b(?:curl|wget)\b[^|\n]{0,300}\|\s*(?:sudo\s+)?python[\d.]*\b"
+    r"|\b(?:curl|wget)\b[^\n]{0,300}(?:&&|;)\s*(?:chmod\s+\+?[0-7x]+\s|(?:ba)?sh\s)"
+    r"|\bbase64\s+(?:-d|--decode|-D)\b[^\n]{0,100}\|\s*(?:ba)?sh\b|\brm\s+-(?:rf|fr|r\s+-f)\s+(?:/|~|\$HOME)(?:\s|\*|$)"
+    r"|\b(?:sh|bash|zsh|cmd(?:\.exe)?)\s+(?:-c|/c)\s|\bchmod\s+\+x\s+/tmp/|\bcertutil\b.{0,60}-urlcache|\bmshta\b\s+https?:",
+    re.IGNORECASE,
+)
+_CODE = re.compile(
+    r"__import__\s*\(\s*['\"]|\bos\.(?:system|popen|exec[lv]p?e?|spawn[lv]p?e?)\s*\(\s*[frbu]{0,2}['\"\[]"
+    r"|\bsubprocess\.(?:run|call|Popen|check_output|check_call|getoutput)\s*\(\s*[frbu]{0,2}['\"\[(]"
+    r"|\b(?:eval|exec)\s*\(\s*(?:compile\(|__import__|base64|zlib|bytes|codecs|[frbu]{0,2}['\"]|open\(|input\(|requests|urllib)"
+    r"|\b(?:pickle|marshal|dill|cloudpickle)\.loads?\s*\(|\bimport\s+os\b.{0,20}[;\n].{0,80}\bos\.\w+\(|\bctypes\.CDLL\("
+    r"|\bRuntime\.getRuntime\(\)\.exec|child_process['\"]?\)?\.exec|\bSystem\.Diagnostics\.Process|\bnew\s+Function\(['\"]",
+    re.DOTALL,
+)
+_TEMPLATE = re.compile(
+    r"\{[{%][^}]{0,400}?(?:__(?:class|mro|subclasses|globals|builtins|init|import|base|bases|dict|getattribute)__|\bos\.popen\b|\|\s*attr\b)"
+    r"|\$\{(?:jndi|script|python|exec|url|dns):"
+)
+_COLLECTORS = re.compile(
+    r"\b(?:[\w-]+\.)*(?:webhook\.site|requestbin\.(?:com|net)|pipedream\.net|ngrok(?:-free)?\.(?:io|app|dev)|burpcollaborator\.net|oastify\.com"
+    r"|interact\.sh|oast\.(?:pro|live|site|online|fun|me)|beeceptor\.com|requestcatcher\.com|dnslog\.cn|ceye\.io|transfer\.sh|serveo\.net"
+    r"|localtunnel\.me|loca\.lt|trycloudflare\.com|canarytokens\.com)\b|\bpastebin\.com/raw/|\b[a-z2-7]{16,56}\.onion\b"
+    r"|\bapi\.telegram\.org/bot",
+    re.IGNORECASE,
+)
+_SENSITIVE = re.compile(
+    r"(?:^|[\s\"'=:@(,/])(?:/etc/(?:passwd|shadow|sudoers|gshadow)\b|/proc/self/(?:environ|mem|maps)\b|/root/\.\w|(?:~|\$HOME|/home/[\w.-]+)?/?\.ssh/"
+    r"(?:id_\w+|authorized_keys)|(?:~|\$HOME|/home/[\w.-]+)?/?\.aws/credentials\b|\.kube/config\b|\.git-credentials\b|/var/run/secrets/kubernetes)"
+)
+_INDEX = re.compile(r"--(?:extra-)?index-url[=\s]+(\S+)|--trusted-host[=\s]+(\S+)|--find-links[=\s]+(https?://\S+)")
+_INSECURE = re.compile(r"http://(?!localhost|127\.|10\.|192\.168\.|172\.(?:1[6-9]|2\d|3[01])\.|[\w-]+(?::|/|$))", re.I)
+_HINTS = re.compile(
+    r"/dev/|\bnc(?:at)?\b|netcat|bash|socat|powershell|socket|mkfifo|curl|wget|base64|rm\s+-|\bsh\s+-c|cmd|chmod|certutil|mshta|__|\bos\.|subprocess"
+    r"|eval|exec|load|import|CDLL|process|Process|Function|\{[{%]|\$\{|webhook|requestbin|pipedream|ngrok|collaborator|oast|interact\.sh|beeceptor"
+    r"|requestcatcher|dnslog|ceye|transfer\.sh|serveo|localtunnel|loca\.lt|trycloudflare|canarytokens|pastebin|onion|telegram|/etc/|/proc/|/root/"
+    r"|\.ssh|\.aws|\.kube|git-cred|/var/run|--(?:extra-)?index|--trusted|--find-links",
+    re.IGNORECASE,
+)
+_MOST_CHARS = 64 * 1024  # of one value; longer text is no command
+_AROUND = 60
+
+
+def in_value(text: str, *, program: bool, prose: bool) -> list[Suspect]:
+    """What is suspicious in a value.
+
+    `program` is whether the file configures a program or a build (there commands are ordinary, and only what
+    no build does is reported); `prose` whether the value is text for people or for a model.
+    """
+    text = text[:_MOST_CHARS]
+    if _HINTS.search(text) is None:
+        return []
+    found = [
+        *_each(text, "manifest-command", ((_SHELL, "a shell that is handed to another machine"),), Severity.CRITICAL)
+    ]
+    if program or prose:
+        return found
+    if not found:
+        found += _each(
+            text, "manifest-command", ((_COMMAND, "a command for a shell"), (_CODE, "code that runs code or commands"))
+        )
+    found += _each(text, "manifest-template", ((_TEMPLATE, "a template that reaches beyond its data"),))
+    found += _each(text, "manifest-collector", ((_COLLECTORS, "an address that collects what is sent to it"),))
+    found += _each(text, "manifest-path", ((_SENSITIVE, "a file that holds credentials"),))
+    return found
+
+
+def package_index(text: str) -> Suspect | None:
+    """A place that packages are installed from without protection: plain http, or a host whose certificate is ignored."""
+    if "--" not in text:
+        return None
+    for match in _INDEX.finditer(text[:_MOST_CHARS]):
+        address = match[1] or match[3] or ""
+        if match[2] or _INSECURE.match(address):
+            return Suspect("manifest-package-index", "packages from an unprotected place", match[0])
+    return None
+
+
+def _each(
+    text: str, rule: str, patterns: tuple[tuple[re.Pattern[str], str], ...], severity: Severity | None = None
+) -> list[Suspect]:
+    for pattern, what in patterns:
+        match = pattern.search(text)
+        if match is not None:
+            excerpt = text[max(0, match.start() - _AROUND) : match.end() + _AROUND].strip()
+            return [Suspect(rule, what, excerpt, severity)]
+    return []

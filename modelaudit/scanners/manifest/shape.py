@@ -1,0 +1,63 @@
+"""What kind of configuration a tree is, as far as that decides what is ordinary in it."""
+
+from modelaudit.parsers.manifest.tree import Pairs, Path, keys, words
+
+# Commands belong in these: builds, continuous integration, containers, editors, packages.
+_PROGRAMS: tuple[frozenset[str], ...] = tuple(
+    frozenset(words.split())
+    for words in (
+        "name version scripts", "name version dependencies", "name version devDependencies", "lockfileVersion", "jobs on", "jobs True",
+        "jobs true", "jobs version", "stages", "services", "apiVersion kind", "repos", "steps", "pipelines", "tasks version",
+        "language script", "language install", "build-system", "project", "tool", "package source", "site_name", "runs inputs", "runs name",
+        "openapi", "swagger", "$schema", "nbformat cells", "entry_points", "cwlVersion", "testenv", "tox", "Unit", "Service", "metadata options",
+        "scopeName patterns", "build version", "image script", "setup run", "include stages", "workflow",
+        "package dependencies", "channels dependencies", "features image", "customizations", "tasks inputs", "configurations",
+        "build predict", "version sphinx", "before_script", "workspace",
+        "formatters handlers", "cells", "on runs-on", "orbs", "name on",
+    )
+)  # fmt: skip
+_PROSE = words(
+    "description summary readme license licence text content contents prompt prompts system_prompt template chat_template messages doc docs"
+    " help comment comments long_description example examples instruction instructions input output question answer context body title"
+    " changelog notes note message details abstract caption question_text completion regex pattern patterns match begin end source"
+    " default_chat_template tool_use user assistant system widget documentation about usage readme_content snippet snippets"
+)
+_WORDS = frozenset(
+    (
+        "vocab",
+        "merges",
+        "added_tokens",
+        "vocabulary",
+        "tokens",
+        "token_to_id",
+        "idx2word",
+        "word_index",
+        "cells",
+        "id2label",
+    )
+)
+
+
+def is_program(roots: list[object]) -> bool:
+    """Whether commands are ordinary in this file, because it configures a program or a build."""
+    for root in roots:
+        if isinstance(root, Pairs):
+            top = root.names()
+            sections = {key.partition(":")[0] for key in top}
+            if any(shape <= top or shape <= sections for shape in _PROGRAMS):
+                return True
+        elif isinstance(root, list) and any(
+            isinstance(item, Pairs) and item.names() & {"tasks", "run", "when", "id"} for item in root
+        ):
+            return True
+    return False
+
+
+def is_prose(path: Path, key: str) -> bool:
+    """Whether text at this place is for people, or for a model to read."""
+    return key.casefold() in _PROSE or any(part.casefold() in _PROSE for part in keys(path))
+
+
+def is_words(path: Path) -> bool:
+    """Whether this is a vocabulary: pieces of text of all kinds, which mean nothing here."""
+    return any(part in _WORDS for part in keys(path))
