@@ -7,6 +7,7 @@ what they saw. It runs inside a caged worker, or in the caller's process through
 import importlib
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from hashlib import blake2b
 from itertools import chain
@@ -231,6 +232,8 @@ class _Run:
                     self._asset(item, location)
                 else:
                     self._notes.append(item)
+            if self._blacklist:
+                self._check_texts(scanner, blob, location)
         if not named:
             kind = "+".join(format.id for format in formats) or "unknown"
             self._asset(Asset("", kind), location)
@@ -304,6 +307,19 @@ class _Run:
         for pattern in self._blacklist:
             if pattern in folded:
                 self._hit(Hit("shared-blacklisted", None, {"pattern": pattern, "name": name}), location)
+
+    def _check_texts(self, scanner: Scanner, blob: Blob, location: str) -> None:
+        """Hold what a configuration says against the blacklist; each pattern is told once."""
+        left = list(self._blacklist)
+        texts = getattr(scanner, "texts", None)
+        with suppress(Missing, ParseError, LimitExceeded):  # the scan itself has told of them
+            for text in () if texts is None else texts(blob, self._limits):
+                folded = text.casefold()
+                for pattern in [pattern for pattern in left if pattern in folded]:
+                    left.remove(pattern)
+                    start = max(0, folded.find(pattern) - 40)
+                    shown = text[start : start + self._limits.evidence_chars]
+                    self._hit(Hit("shared-blacklisted", None, {"pattern": pattern, "name": shown}), location)
 
     def _hit(self, hit: Hit, location: str) -> None:
         rule = self._engine.catalogue.rules[hit.rule]

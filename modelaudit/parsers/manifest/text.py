@@ -8,6 +8,7 @@ import json
 import re
 
 from modelaudit.blob import Blob
+from modelaudit.limits import Limits
 from modelaudit.parsers.manifest.tree import words
 
 _FIRST_BYTES = 512
@@ -87,15 +88,22 @@ def _clean(text: str) -> str | None:
     return text if strange <= 1 else None
 
 
-def syntax(blob: Blob) -> str | None:
-    """`json`, `yaml`, `ini` (TOML too) or `xml`: what the head of the blob is written in; None for anything else."""
+def syntax(blob: Blob, limits: Limits) -> str | None:
+    """`json`, `yaml`, `ini` (TOML too) or `xml`: what the head of the blob is written in; None for anything else.
+
+    Of text beyond `limits.text_bytes` only objects of JSON and YAML are configuration: lists, tables and XML of
+    that size are data.
+    """
     first = bytes(blob.view(0, _FIRST_BYTES))
     if not first.strip() or decode(first) is None:
         return None
     text = decode(bytes(blob.view(0, _HEAD_BYTES)))
     if text is None:
         return None
-    return syntax_of(text, blob.place.name, blob.size <= _HEAD_BYTES)
+    found = syntax_of(text, blob.place.name, blob.size <= _HEAD_BYTES)
+    if blob.size > limits.text_bytes and (found in ("ini", "xml") or (found == "json" and text.lstrip()[:1] == "[")):
+        return None
+    return found
 
 
 def syntax_of(text: str, name: str = "", whole: bool = True) -> str | None:

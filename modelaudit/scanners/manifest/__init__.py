@@ -9,10 +9,10 @@ from modelaudit.blob import Blob
 from modelaudit.catalogue.callables.shipped import shipped
 from modelaudit.errors import ParseError
 from modelaudit.limits import Limits
-from modelaudit.model import Child, Hit, Note
+from modelaudit.model import Child, Evidence, Hit, Note, Severity
 from modelaudit.parsers.manifest import ini, json, markup, text, toml, yaml
 from modelaudit.parsers.manifest.tree import Document, Pairs, Path, Tagged, shown, text_of, walk
-from modelaudit.scanners.manifest import callables, remote, secrets, structure
+from modelaudit.scanners.manifest import callables, large, remote, secrets, structure
 from modelaudit.scanners.manifest.shape import is_program
 from modelaudit.scanners.manifest.values import Values
 
@@ -37,20 +37,27 @@ def warm() -> None:
 
 def fits(blob: Blob, limits: Limits, /) -> bool:
     """Whether the head of the blob is written in a syntax of configuration."""
-    return text.syntax(blob) is not None
+    return text.syntax(blob, limits) is not None
 
 
 def scan(blob: Blob, limits: Limits, /) -> Iterator[Hit | Child | Note]:
     """Findings of every value, and chat templates as children."""
     if blob.size > limits.text_bytes:
-        yield Note("text_bytes", f"configuration of {blob.size} bytes: more than {limits.text_bytes} are not read")
+        for piece in large.trees(blob, limits):
+            yield from _findings(piece, blob, limits)
         return
     document = read(blob, limits)
     if document is None:
         return
     yield from structure.of(document, limits)
-    program = is_program(document.roots)
-    values = Values(limits, program)
+    yield from _findings(document, blob, limits)
+    if document.broken is not None:
+        yield Note("broken", document.broken)
+
+
+def _findings(document: Document, blob: Blob, limits: Limits) -> Iterator[Hit | Child | Note]:
+    """What the rules say about the values of a document."""
+    values = Values(limits, is_program(document.roots))
     mapped, trusted, weak = False, False, []
     for root in document.roots:
         for path, node in walk(root):
@@ -59,21 +66,19 @@ def scan(blob: Blob, limits: Limits, /) -> Iterator[Hit | Child | Note]:
             elif isinstance(node, Pairs):
                 yield from callables.in_pairs(path, node)
                 yield from remote.in_pairs(path, node, blob)
-                mapped = mapped or "auto_map" in node.names()
+                mapped = mapped or any(key == "auto_map" for key, _ in node)
                 trusted = trusted or remote.trusts(node)
                 weak += _weak_hashes(path, node)
             yield from values.of(path, node)
         unknown = callables.unknown_targets(root)
         if unknown:
-            yield Hit(
-                "manifest-unknown-targets", None, {"callable": unknown[0], "count": len(unknown), "callables": unknown}
-            )
+            evidence: Evidence = {"callable": unknown[0], "count": len(unknown), "callables": unknown}
+            yield Hit("manifest-unknown-targets", None, evidence)
     if trusted:
-        yield Hit("manifest-trust-switch", None, {"mapped": "and names that code" if mapped else "and names none"})
+        how = "and names that code" if mapped else "and names none"
+        yield Hit("manifest-trust-switch", None, {"mapped": how}, None if mapped else Severity.INFO)
     if weak:
         yield Hit("manifest-weak-hash", None, {"key": weak[0], "count": len(weak)})
-    if document.broken is not None:
-        yield Note("broken", document.broken)
 
 
 def texts(blob: Blob, limits: Limits, /) -> Iterator[str]:
@@ -94,7 +99,7 @@ def texts(blob: Blob, limits: Limits, /) -> Iterator[str]:
 
 def read(blob: Blob, limits: Limits) -> Document | None:
     """The blob as a tree; None when it is no configuration after all."""
-    syntax = text.syntax(blob)
+    syntax = text.syntax(blob, limits)
     if syntax is None or (written := text.decode(bytes(blob.view(0, blob.size)))) is None:
         return None
     written = written.lstrip("\ufeff")
@@ -131,6 +136,6 @@ def _weak_hashes(path: Path, pairs: Pairs) -> list[str]:
         digest = text_of(value) if length else None
         if digest is not None and len(digest) == length and _HEXADECIMAL.issuperset(digest):
             found.append(shown(path, key))
-    if found and any(word in key.casefold() for key in pairs.names() for word in _STRONG):
+    if found and any(word in key.casefold() for key, _ in pairs for word in _STRONG):
         return []
     return found
