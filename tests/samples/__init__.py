@@ -17,6 +17,7 @@ from tests.samples import (
     gadgets_code,
     gadgets_files,
     gadgets_process,
+    gguffiles,
     lazy,
     memo,
     names,
@@ -59,6 +60,7 @@ HOSTILE = (
     unpacking,
     numpyfiles,
     safetensorfiles,
+    gguffiles,
     exhaustion,
 )
 
@@ -69,7 +71,7 @@ def hostile() -> Iterator[Sample]:
         yield from family.hostile()
 
 
-ORDINARY = (ordinary_pickles, ordinary_science, ordinary_torch, ordinary_files)
+ORDINARY = (ordinary_pickles, ordinary_science, ordinary_torch, ordinary_files, gguffiles)
 
 
 def ordinary() -> Iterator[Sample]:
