@@ -18,6 +18,7 @@ Expat = Literal["utf-8", "utf-16le", "utf-16be", "iso-8859-1"]
 
 _STEPS = (4096, 64 * 1024, 1024 * 1024)  # bytes looked at, one after the other, until the root is seen
 _ENTITIES = 1000  # declarations handed out; whoever declares more is known by then
+_SHOWN = 400  # characters of a subset that is broken
 _MARKS: tuple[tuple[bytes, Expat | None], ...] = (
     (b"\x00\x00\xfe\xff", None),
     (b"\xff\xfe\x00\x00", None),
@@ -235,7 +236,8 @@ class _Reader:
         public, system = _identifiers(found["ids"])
         self._at = inside = found.end()
         flaw = self._subset() if found["close"] == "[" else None
-        subset = self._text[inside : self._at] if found["close"] == "[" else None
+        until = self._at if flaw is None else max(self._at, inside + _SHOWN)
+        subset = self._text[inside:until] if found["close"] == "[" else None
         self._events.append(Doctype(found["name"], public, system, subset, self._place(start)))
         if found["close"] == "[" and flaw is None and not self._skip(_SUBSET_END):
             flaw = self._flaw("a DOCTYPE does not end")
