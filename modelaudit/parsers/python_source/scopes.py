@@ -1,0 +1,158 @@
+"""Which names are bound where, and to what. No order of statements: a name may be any of what it is ever set to."""
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final, TypeAlias
+
+Definition: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda
+
+_HELD: Final = 8  # things that one name may be
+_FUNCTIONS: Final = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+
+
+@dataclass(slots=True)
+class Imported:
+    """`import a.b as c` and `from a import b`: the dotted name."""
+
+    path: str
+
+
+@dataclass(slots=True)
+class Piece:
+    """Item `index` of what `value` gives: `a, b = f(), g()`."""
+
+    value: ast.expr
+    index: int
+
+
+Bound: TypeAlias = ast.expr | Imported | Piece | Definition
+
+
+@dataclass(slots=True, eq=False)
+class Scope:
+    """The names of one module, class or function. `owner` is None for the module."""
+
+    owner: Definition | None
+    parent: "Scope | None"
+    names: dict[str, list[Bound]] = field(default_factory=dict)
+
+    def bind(self, name: str, value: Bound) -> None:
+        """Add `value` to what `name` may be."""
+        held = self.names.setdefault(name, [])
+        if len(held) < _HELD:
+            held.append(value)
+
+    def find(self, name: str) -> "tuple[list[Bound], Scope] | None":
+        """What `name` may be, seen from here, and the scope that binds it."""
+        scope: Scope | None = self
+        while scope is not None:
+            if name in scope.names and (scope is self or not isinstance(scope.owner, ast.ClassDef)):
+                return scope.names[name], scope
+            scope = scope.parent
+        return None
+
+    @property
+    def class_(self) -> "Scope | None":
+        """The class whose method this scope lies in."""
+        scope: Scope | None = self
+        while scope is not None and not isinstance(scope.owner, ast.ClassDef):
+            scope = scope.parent
+        return scope
+
+
+class Scopes:
+    """All scopes of a tree: `of` gives that of each node that opens one, `returns` what each function gives back."""
+
+    def __init__(self, tree: ast.Module) -> None:
+        self.module = Scope(None, None)
+        self.of: dict[ast.AST, Scope] = {tree: self.module}
+        self.returns: dict[ast.AST, list[ast.expr]] = {}  # by function
+        stack: list[tuple[ast.AST, Scope]] = [(child, self.module) for child in ast.iter_child_nodes(tree)]
+        while stack:
+            node, scope = stack.pop()
+            self._bind(node, scope)
+            for child, inner in self.inside(node, scope):
+                stack.append((child, inner))
+
+    def inside(self, node: ast.AST, scope: Scope) -> Iterator[tuple[ast.AST, Scope]]:
+        """The children of `node` with the scope that each lies in: defaults and decorators lie outside."""
+        if isinstance(node, (*_FUNCTIONS, ast.ClassDef)):
+            own = self.of.get(node)
+            if own is None:
+                own = self.of[node] = Scope(node, scope)
+            body = node.body if isinstance(node.body, list) else [node.body]
+            within = {id(child) for child in body}
+            for child in ast.iter_child_nodes(node):
+                yield child, own if id(child) in within else scope
+        else:
+            for child in ast.iter_child_nodes(node):
+                yield child, scope
+
+    def _bind(self, node: ast.AST, scope: Scope) -> None:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            self._bind_import(node, scope)
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            scope.bind(node.name, node)
+        elif isinstance(node, ast.Assign):
+            for target in node.targets:
+                self._bind_target(target, node.value, scope)
+        elif isinstance(node, ast.AnnAssign | ast.NamedExpr) and node.value is not None:
+            self._bind_target(node.target, node.value, scope)
+        elif isinstance(node, ast.For | ast.AsyncFor | ast.comprehension):
+            self._bind_items(node.target, node.iter, scope)
+        elif isinstance(node, ast.withitem) and node.optional_vars is not None:
+            self._bind_target(node.optional_vars, node.context_expr, scope)
+        elif isinstance(node, ast.Global):
+            for name in node.names:
+                scope.names.setdefault(name, self.module.names.setdefault(name, []))
+        elif isinstance(node, ast.Return) and node.value is not None and scope.owner is not None:
+            self.returns.setdefault(scope.owner, []).append(node.value)
+        elif isinstance(node, ast.Lambda):
+            self.returns[node] = [node.body]
+        if isinstance(node, _FUNCTIONS):
+            self._bind_arguments(node, scope)
+
+    def _bind_import(self, node: ast.Import | ast.ImportFrom, scope: Scope) -> None:
+        for alias in node.names:
+            if isinstance(node, ast.Import):
+                name = alias.asname or alias.name.partition(".")[0]
+                scope.bind(name, Imported(alias.name if alias.asname else name))
+            elif alias.name == "*":
+                scope.bind("*", Imported(node.module or ""))
+            else:
+                base = "." * node.level + (node.module or "")
+                scope.bind(alias.asname or alias.name, Imported(f"{base}.{alias.name}" if base else alias.name))
+
+    def _bind_target(self, target: ast.expr, value: ast.expr, scope: Scope) -> None:
+        if isinstance(target, ast.Name):
+            scope.bind(target.id, value)
+        elif isinstance(target, ast.Attribute) and isinstance(target.value, ast.Name):
+            own = scope.class_ if target.value.id in ("self", "cls") else scope
+            (own or scope).bind(f"{target.value.id}.{target.attr}", value)
+        elif isinstance(target, ast.Tuple | ast.List):
+            same = isinstance(value, ast.Tuple | ast.List) and len(value.elts) == len(target.elts)
+            for index, part in enumerate(target.elts[:_HELD]):
+                if isinstance(part, ast.Name):
+                    scope.bind(part.id, value.elts[index] if same else Piece(value, index))  # type: ignore[attr-defined]
+
+    def _bind_items(self, target: ast.expr, items: ast.expr, scope: Scope) -> None:
+        if isinstance(target, ast.Name) and isinstance(items, ast.Tuple | ast.List):
+            for item in items.elts[:_HELD]:
+                scope.bind(target.id, item)
+        elif isinstance(target, ast.Name):
+            scope.bind(target.id, Piece(items, -1))
+
+    def _bind_arguments(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda, scope: Scope) -> None:
+        own = self.of.get(node)
+        if own is None:
+            own = self.of[node] = Scope(node, scope)
+        arguments = [*node.args.posonlyargs, *node.args.args]
+        for argument in (*arguments, *node.args.kwonlyargs, node.args.vararg, node.args.kwarg):
+            if argument is not None:
+                own.names.setdefault(argument.arg, [])
+        for argument, default in zip(reversed(arguments), reversed(node.args.defaults), strict=False):
+            own.bind(argument.arg, default)
+        for argument, keyword in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True):
+            if keyword is not None:
+                own.bind(argument.arg, keyword)

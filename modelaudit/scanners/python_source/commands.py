@@ -1,0 +1,53 @@
+"""What a command line does: text that is run by a shell, or a list of a program and its arguments."""
+
+import re
+from collections.abc import Sequence
+from typing import Final, Literal
+
+Command = Literal["hostile", "install", "harmless", "unknown"]
+
+# Fetch and run, reverse shells, decoded scripts, what is left behind to start again, what is destroyed.
+_HOSTILE: Final = re.compile(
+    r"\b(?:curl|wget|fetch)\b[^|;&\n]{0,400}[|;&]+\s*(?:sudo\s+)?(?:ba|z|da|k)?sh\b|\b(?:curl|wget)\b.{0,400}\bchmod\b"
+    r"|/dev/(?:tcp|udp)/|\bn(?:c|cat|etcat)\b(?:\.\w+)?\s.{0,80}\s-\w*e\b|\b(?:ba)?sh\s+-i\b|\bmkfifo\b"
+    r"|\bbase64\s+(?:-d|-D|--decode)\b.{0,80}\|\s*(?:ba|z)?sh|\|\s*(?:sudo\s+)?(?:ba|z)?sh\s*(?:$|[\"';&-])"
+    r"|\brm\s+-\w*[rf]\w*\s+(?:--no-preserve-root\s+)?[/~](?:\s|\*|$)|\bcrontab\s+-|authorized_keys|/etc/(?:shadow|cron|sudoers)"
+    r"|\bpowershell(?:\.exe)?\b.{0,200}-(?:e|enc|encodedcommand|w\s+hidden|windowstyle)\b|\bcertutil\b.{0,80}-urlcache"
+    r"|\bpython[\d.]*\s+-c\b.{0,200}\b(?:socket|exec|b64decode|urlopen)\b|\bmshta\b|\bregsvr32\b|:\(\)\s*\{"
+    r"|\b(?:curl|wget)\b.{0,200}(?:--data|\s-d\s|--post|-F\s|\s-T\s).{0,200}(?:\$\(|`|@/|/etc/|\.ssh|\.aws)",
+    re.IGNORECASE | re.DOTALL,
+)
+_INSTALL: Final = re.compile(
+    r"\b(?:pip3?|conda|mamba|uv|apt|apt-get|brew|npm|yum)\b.{0,40}\b(?:install|add)\b|\bsetup\.py\b.{0,40}\b(?:install|develop|build)",
+    re.DOTALL,
+)
+# Programs that tell something about the hardware, the compiler or the source, and change nothing. None that stands in
+# for an attack where one is shown: echo, id, whoami.
+_HARMLESS: Final = frozenset(
+    ("amd-smi", "arch", "c++", "cc", "cl", "clang", "diskutil", "dpkg", "dpkg-query", "ffmpeg", "ffprobe", "free",
+     "g++", "gcc", "getconf", "git", "hipcc", "hipconfig", "hl-smi", "hy-smi", "icpx", "ldconfig", "ldd",
+     "lsb_release", "lsblk", "lscpu", "lspci", "ninja", "nm", "nproc", "npu-smi", "numactl", "nvcc", "nvidia-smi",
+     "objdump", "rocm-smi", "rocm_agent_enumerator", "rocminfo", "sox", "stty", "sw_vers", "sysctl",
+     "system_profiler", "tput", "where", "which", "wmic", "xpu-smi")
+)  # fmt: skip
+_SHELL_MARK: Final = re.compile(r"[|;&`><]|\$\(")
+
+
+def judge(command: str | Sequence[object]) -> Command:
+    """What `command` does, as far as its constants tell."""
+    if isinstance(command, str):
+        words, text = command.split(), command
+    else:
+        words = [word for word in command if isinstance(word, str)]
+        text = " ".join(words)
+    if _HOSTILE.search(text):
+        return "hostile"
+    if _INSTALL.search(text):
+        return "install"
+    if not words:
+        return "unknown"
+    program = words[0].replace("\\", "/").rpartition("/")[2].lower().removesuffix(".exe")
+    shell = isinstance(command, str) and _SHELL_MARK.search(
+        command.replace("2>&1", "").replace("2>/dev/null", "").replace("&&", "")
+    )
+    return "harmless" if program in _HARMLESS and not shell else "unknown"
