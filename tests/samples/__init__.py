@@ -19,6 +19,7 @@ from tests.samples import (
     gadgets_process,
     gguffiles,
     lazy,
+    manifestfiles,
     memo,
     names,
     numpyfiles,
@@ -30,6 +31,7 @@ from tests.samples import (
     resolvers,
     safetensorfiles,
     state,
+    tflitefiles,
     torchfiles,
     unpacking,
     walks,
@@ -62,6 +64,7 @@ HOSTILE = (
     safetensorfiles,
     gguffiles,
     exhaustion,
+    manifestfiles,
 )
 
 
@@ -71,7 +74,7 @@ def hostile() -> Iterator[Sample]:
         yield from family.hostile()
 
 
-ORDINARY = (ordinary_pickles, ordinary_science, ordinary_torch, ordinary_files, gguffiles)
+ORDINARY = (ordinary_pickles, ordinary_science, ordinary_torch, ordinary_files, gguffiles, tflitefiles)
 
 
 def ordinary() -> Iterator[Sample]:
