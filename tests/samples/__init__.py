@@ -63,6 +63,7 @@ HOSTILE = (
     numpyfiles,
     safetensorfiles,
     gguffiles,
+    tflitefiles,
     exhaustion,
     manifestfiles,
 )
