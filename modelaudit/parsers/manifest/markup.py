@@ -11,6 +11,11 @@ from modelaudit.parsers.manifest.tree import Document, Pairs
 
 _TEXT = "#text"
 _SHOWN = 80
+_STANDARD = (
+    "http://www.w3.org/",
+    "https://www.w3.org/",
+    "http://www.oasis-open.org/",
+)  # parts of public document types
 
 
 def parse(blob: Blob, limits: Limits) -> Document:
@@ -46,8 +51,10 @@ def parse(blob: Blob, limits: Limits) -> Document:
 
 def _entity(entity: xml.Entity) -> list[str]:
     """What is wrong with a declaration: it fetches something, or is made of other entities."""
+    value = entity.value or ""
     if entity.system is not None:
-        return [f"The entity {entity.name[:_SHOWN]} is fetched from {entity.system[:_SHOWN]}"]
-    if entity.parameter or (entity.value or "").count("&") - (entity.value or "").count("&#") > 1:
+        known = entity.parameter and entity.system.startswith(_STANDARD)
+        return [] if known else [f"The entity {entity.name[:_SHOWN]} is fetched from {entity.system[:_SHOWN]}"]
+    if value.count("&") - value.count("&#") > 1 or (entity.parameter and ("SYSTEM" in value or "%" in value)):
         return [f"The entity {entity.name[:_SHOWN]} is made of other entities"]
     return []

@@ -12,6 +12,7 @@ from modelaudit.limits import Limits
 from modelaudit.parsers.manifest.tree import words
 
 _FIRST_BYTES = 512
+_STRANGE = 8  # lines of no configuration, more than half of those so far
 _HEAD_BYTES = 16 * 1024
 _CONTROL = bytes(range(9)) + b"\x0b" + bytes(range(14, 27)) + bytes(range(28, 32)) + b"\x7f"
 _MARKS = (
@@ -19,22 +20,29 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"),
 )  # fmt: skip
 _SOURCE = words(
-".py .pyi .pyx .ipy .c .h .cc .cpp .hpp .cu .cuh .js .mjs .cjs .ts .tsx .jsx .java .go .rs .rb .sh .bash .zsh .pl .pm .r"
-    " .jl .m .mm .swift .kt .scala .lua .php .cs .f .f90 .sql .tex .bib .rst .adoc .css .scss .less .html .htm .bat .cmd"
-    " .ps1 .vim .el .hs .ml .ex .erl .csv .tsv .po .pot .patch .diff .log .jsonl .ndjson .srt .vtt .conll .conllu .mk .cmake"
-    " .in .am .jinja .jinja2 .j2 .tmpl .proto .pbtxt .prototxt .dockerfile .s .asm .map .svelte .vue .metadata"
+".py .pyi .pyx .ipy .c .h .cc .cpp .hpp .cu .cuh .js .mjs .cjs .ts .tsx .jsx .java .go .rs .rb .sh .bash .zsh"
+" .pl .pm .r"
+    " .jl .m .mm .swift .kt .scala .lua .php .cs .f .f90 .sql .tex .bib .rst .adoc .css .scss .less .html .htm"
+    " .bat .cmd"
+    " .ps1 .vim .el .hs .ml .ex .erl .csv .tsv .po .pot .patch .diff .log .jsonl .ndjson .srt .vtt .conll"
+    " .conllu .mk .cmake"
+    " .in .am .jinja .jinja2 .j2 .tmpl .proto .pbtxt .prototxt .dockerfile .s .asm .dtd .map .svelte .vue .metadata"
 )  # fmt: skip
+_MAKE = frozenset(("makefile", "gnumakefile", "dockerfile", "containerfile", "jenkinsfile", "vagrantfile"))
 _LINES = words(".ini .cfg .conf .cnf .env .properties .toml .lock .config .editorconfig")
 _YAML = frozenset((".yaml", ".yml", ".dvc", ".cff"))
 _TREES = frozenset((".json", ".json5", ".jsonc", ".webmanifest"))
 
 _OBJECT = re.compile(r"\{\s*(?:\"|'|\}|//|/\*|#|[\w!&*?][^{}\n]{0,200}:|\Z)")
 _ARRAY = re.compile(r"\[\s*(?:[{\[\]\"'!&*?#]|//|/\*|-?\d|true|false|null|\w[^\]\n]{0,200}:|\Z)")
+_REMARKS = re.compile(r"(?:\s++|//[^\n]*+|/\*(?:[^*]++|\*(?!/))*+\*/)*+")
+_KEY = re.compile(r"\{\s*\"[^\"\n]{0,200}\"\s*:")
 _SECTION = re.compile(r"\[\[?[^\[\]\n\"{},]{1,200}\]?\]\]?[ \t]*(?:[#;].*)?")
 _TABLE = re.compile(r"\[\[?[ \t]*(?:[\w.\-]|\"[^\"\n]{0,100}\"|'[^'\n]{0,100}'|[ \t])+\]\]?[ \t]*(?:#.*)?")
 _EQUALS = re.compile(r"(?:export[ \t]+)?[A-Za-z_\"'][\w.\-\"'*/@ \t]{0,120}?[ \t]*=(?!=)")
 _COLON = re.compile(
-    r"(?:- |\? )*(?:\"[^\"\n]{0,200}\"|'[^'\n]{0,200}'|[^\s#\[\]{},&*!|>'\"%@`\-?:(][^#:\n\"{}()]{0,100}|<<)[ \t]*:(?:[ \t]|\Z)"
+    r"(?:- |\? )*(?:\"[^\"\n]{0,200}\"|'[^'\n]{0,200}'|[^\s#\[\]{},&*!|>'\"%@`\-?:(][^#:\n\"{}()]{0,100}"
+    r"|<<)[ \t]*:(?:[ \t]|\Z)"
 )
 _NODE = re.compile(r"(?:- |\? |&\S+ |: )*(?:!\S*|&\S+)(?:[ \t]|\Z)")
 _ITEM = re.compile(r"-(?:[ \t]|\Z)")
@@ -108,7 +116,7 @@ def syntax(blob: Blob, limits: Limits) -> str | None:
 
 def syntax_of(text: str, name: str = "", whole: bool = True) -> str | None:
     """The syntax of `text`, which is the whole of a file or its head."""
-    ending = suffix(name)
+    ending = ".mk" if name.casefold() in _MAKE else suffix(name)
     start = text.lstrip("\ufeff \t\r\n")
     if start.startswith("#!") or ending == ".ipynb":
         return None
@@ -117,8 +125,9 @@ def syntax_of(text: str, name: str = "", whole: bool = True) -> str | None:
     mark = start[:1]
     if mark == "{" and _OBJECT.match(start):
         return None if _one_a_line(start) or ending in (".jsonl", ".ndjson") else "json"
-    if start.startswith(("//", "/*")) and ending in _TREES:
-        return "json"
+    if start.startswith(("//", "/*")):
+        bare = _REMARKS.sub("", start, count=1)
+        return "json" if ending in _TREES or _KEY.match(bare) else None
     if mark == "[" and _section_first(start) is False and _ARRAY.match(start):
         return None if _one_a_line(start) or ending in (".jsonl", ".ndjson") else "json"
     found = _by_lines(start, ending, whole)
@@ -151,6 +160,8 @@ def _one_a_line(start: str) -> bool:
 
 def _by_lines(start: str, ending: str, whole: bool) -> str | None:
     """YAML, INI or nothing, by what kinds of lines there are."""
+    if ending in _SOURCE:
+        return None
     lines = start.splitlines()
     if not whole and len(lines) > 1:
         lines.pop()
@@ -169,13 +180,11 @@ def _by_lines(start: str, ending: str, whole: bool) -> str | None:
         and (other <= (sections + counts["equals"]) // 2 or ending in _LINES)
     ):
         return "ini"
-    if ending in _SOURCE:
-        return None
     if counts["equals"] and counts["equals"] >= 4 * other and not counts["item"]:
         return "ini" if ending in _LINES or (not other and counts["equals"] >= counts["colon"]) else None
     if yamls and not other and not counts["equals"]:
         return "yaml" if counts["wordy"] * 2 <= yamls else None
-    if not sum(counts.values()) and ending not in _SOURCE and start.startswith("#") and not whole:
+    if not sum(counts.values()) and start.startswith("#") and not whole:
         return "yaml"  # nothing but comments so far, and more to come
     return None
 
@@ -203,6 +212,8 @@ def _count(lines: list[str]) -> dict[str, int]:
             counts["item"] += 1
         else:
             counts["other"] += 1
+            if counts["other"] > _STRANGE and counts["other"] > sum(counts.values()) - counts["other"]:
+                break  # prose or source: there is no need to read on
     return counts
 
 

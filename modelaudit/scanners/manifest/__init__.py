@@ -111,8 +111,9 @@ def read(blob: Blob, limits: Limits) -> Document | None:
             return document if document.broken is None or _tagged(document) else None
     if syntax == "yaml":
         document = yaml.parse(written, limits)
-        if document.broken is not None and not document.too_deep and not text.is_yaml_by_name(blob.place.name):
-            document.broken = None  # text that only looked like it: what was read of it is looked at all the same
+        if not text.is_yaml_by_name(blob.place.name) and not document.too_deep:
+            document.syntax = "lines"  # text that may only look like YAML: what can be read of it is looked at
+            document.broken = None
         return document
     if syntax == "xml":
         return markup.parse(blob, limits)

@@ -15,8 +15,10 @@ _HARMLESS = words(
 )  # fmt: skip
 _HYPER = re.compile(r"!(?P<how>new|name|apply|module):(?P<path>.+)", re.DOTALL)
 _FOREIGN = re.compile(
-    r"(?:!|tag:yaml\.org,2002:|tag:ruby\.yaml\.org,2002:)(?P<what>ruby/(?:object|struct|exception|sym|hash-with|array|class|module|regexp)\S*"
-    r"|js/function|java\.[\w.$]+|javax\.[\w.$]+|com\.sun\.[\w.$]+|org\.springframework\.[\w.$]+|perl/code\S*|php/object\S*)"
+    r"(?:!|tag:yaml\.org,2002:|tag:ruby\.yaml\.org,2002:)(?P<what>ruby/(?:object|struct|exception|sym|hash-with"
+    r"|array|class|module|regexp)\S*"
+    r"|js/function|java\.[\w.$]+|javax\.[\w.$]+|com\.sun\.[\w.$]+|org\.springframework\.[\w.$]+|perl/code\S*"
+    r"|php/object\S*)"
 )
 _DOTTED = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*){1,12}", re.ASCII)
 # Each of these keys makes its reader import what is written there and call it.
@@ -30,21 +32,31 @@ _CALLS = {
 }
 _WITH_PARAMS = frozenset(("params", "kwargs", "args", "init_args", "cond_stage_key"))
 _MAYBE = words(
-    "target cls class callable function func factory handler entry_point entrypoint import_path class_name constructor hook"
-    " callback method loader initializer reducer type fn builder provider executor preprocessor postprocessor predict_fn"
+    "target cls class callable function func factory handler entry_point entrypoint import_path class_name"
+    " constructor hook"
+    " callback method loader initializer reducer type fn builder provider executor preprocessor postprocessor"
+    " predict_fn"
     " init_fn collate_fn load_fn on_load post_load pre_load on_init"
 )
 _RESOLVERS = re.compile(
-    r"(?:hydra\.(?:utils\.)?(?:_internal\.\w+\.)?(?:get_\w+|instantiate|call|_locate)|functools\.partial|builtins\.getattr|operator\.\w+)"
+    r"(?:hydra\.(?:utils\.)?(?:_internal\.\w+\.)?(?:get_\w+|instantiate|call|_locate)|functools\.partial"
+    r"|builtins\.getattr|operator\.\w+)"
 )
 # In a configuration these are ordinary, whatever a pickle that named them would be: paths, logs, trackers, data sets.
 _ORDINARY = re.compile(
-    r"os\.(?:path\.\w+|getcwd|getenv|environ(?:\.get)?|cpu_count|sep)|logging\.\w*|logging\.handlers\.\w+|logging\.config\.\w+|uuid\.uuid\d"
-    r"|multiprocessing\.cpu_count|socket\.gethostname|torch\.(?:compile|distributed\.[\w.]+|hub\.load_state_dict_from_url)|torchvision\.datasets\.\w+"
-    r"|\w[\w.]*\.from_pretrained|datasets\.\w+|wandb\.[\w.]+|mlflow\.[\w.]+|ray\.[\w.]+|pandas\.read_\w+|sys\.(?:stdout|stderr)"
-    r"|(?:pytorch_)?lightning\.[\w.]+|pymdownx\.[\w.]+|materialx?\.[\w.]+|tensorflow\.[\w.]+|jax\.[\w.]+|time\.\w+|datetime\.[\w.]+"
-    r"|hydra\.(?:core|conf|experimental|_internal)\.[\w.]+|nemo\.[\w.]+|transformers\.[\w.]+|diffusers\.[\w.]+|accelerate\.[\w.]+|optuna\.[\w.]+"
+    r"os\.(?:path\.\w+|getcwd|getenv|environ(?:\.get)?|cpu_count|sep)|logging\.\w*|logging\.handlers\.\w+"
+    r"|logging\.config\.\w+|uuid\.uuid\d"
+    r"|multiprocessing\.cpu_count|socket\.gethostname|torch\.(?:compile|distributed\.[\w.]+"
+    r"|hub\.load_state_dict_from_url)|torchvision\.datasets\.\w+"
+    r"|\w[\w.]*\.from_pretrained|datasets\.\w+|wandb\.[\w.]+|mlflow\.[\w.]+|ray\.[\w.]+|pandas\.read_\w+"
+    r"|sys\.(?:stdout|stderr)"
+    r"|(?:pytorch_)?lightning\.[\w.]+|pymdownx\.[\w.]+|materialx?\.[\w.]+|tensorflow\.[\w.]+|jax\.[\w.]+"
+    r"|time\.\w+|datetime\.[\w.]+"
+    r"|uvicorn\.logging\.\w+|hydra\.(?:core|conf|experimental|_internal)\.[\w.]+|nemo\.[\w.]+|transformers\.[\w.]+|diffusers\.[\w.]+"
+    r"|accelerate\.[\w.]+|optuna\.[\w.]+"
 )
+# Modules that are reached through others that import them; packages have modules named `logging` of their own.
+_REACHED = words("os posix nt subprocess sys builtins importlib ctypes socket shutil pty runpy code pickle marshal")
 _RUNS = frozenset(
     ("process", "code", "import", "native", "interpreter", "debugger", "attribute", "disguise", "packaging")
 )
@@ -55,10 +67,10 @@ def judge(path: str) -> Verdict:
     known = shipped()
     module, _, name = path.rpartition(".")
     verdict = known.judge(module or "builtins", name)
-    if verdict.level is not Level.DANGEROUS and module:
+    if module and not (verdict.level is Level.DANGEROUS and verdict.category in _RUNS):
         top, _, rest = path.partition(".")
         other = known.judge(top, rest)
-        if other.level is Level.DANGEROUS and other.category in _RUNS:
+        if other.level is Level.DANGEROUS and other.module.partition(".")[0] in _REACHED:
             return other
     return verdict
 
@@ -76,14 +88,26 @@ def in_tag(path: Path, node: Tagged) -> Iterator[Hit]:
         return
     foreign = _FOREIGN.match(node.tag)
     if foreign is not None:
-        evidence: Evidence = {"tag": foreign[0], "key": shown(path), "line": node.line, "callable": foreign["what"], "why": ""}
+        evidence: Evidence = {
+            "tag": foreign[0],
+            "key": shown(path),
+            "line": node.line,
+            "callable": foreign["what"],
+            "why": "",
+        }
         yield Hit("manifest-foreign-tag", None, evidence)
 
 
 def _python(path: Path, node: Tagged, rest: str) -> Hit:
     match = _TAG.fullmatch(rest)
     if match is None:
-        evidence: Evidence = {"tag": f"!!python/{rest}", "callable": rest, "why": "", "key": shown(path), "line": node.line}
+        evidence: Evidence = {
+            "tag": f"!!python/{rest}",
+            "callable": rest,
+            "why": "",
+            "key": shown(path),
+            "line": node.line,
+        }
         return Hit("manifest-unsafe-tag", None, evidence, Severity.WARNING)
     how, target = match["how"], match["path"]
     value = text_of(node.value)

@@ -16,47 +16,61 @@ class Suspect(NamedTuple):
 
 
 _SHELL = re.compile(
-    r"/dev/(?:tcp|udp)/[\w.$]|\b(?:nc|ncat|netcat)\b(?:\s+-\w+){0,4}\s+-\w*[ec]\w*\s+\S*(?:sh|bash|cmd)\b|\bbash\s+-i\s*>&|\bsocat\b.{0,80}\bexec:"
+    r"/dev/(?:tcp|udp)/[\w.$]|\b(?:nc|ncat|netcat)\b(?:\s+-\w+){0,4}\s+-\w*[ec]\w*\s+\S*(?:sh|bash|cmd)\b"
+    r"|\bbash\s+-i\s*>&|\bsocat\b.{0,80}\bexec:"
     r"|\bpowershell(?:\.exe)?\b.{0,80}-e(?:nc|ncodedcommand)?\s+[A-Za-z0-9+/=]{16}"
     r"|\bsocket\.socket\(.{0,200}(?:dup2|pty\.spawn|/bin/(?:ba)?sh)|\bmkfifo\b.{0,80}\|\s*(?:/bin/)?(?:ba)?sh\b",
     re.IGNORECASE | re.DOTALL,
 )
 _COMMAND = re.compile(
-    r"\b(?:curl|wget)\b[^|;\n]{0,300}\|\s*(?:sudo\s+)?(?:/\w+/)*(?:ba|z|da)?sh\b|\b(?:curl|wget)\b[^|\n]{0,300}\|\s*(?:sudo\s+)?python[\d.]*\b"
+    r"\b(?:curl|wget)\b[^|;\n]{0,300}\|\s*(?:sudo\s+)?(?:/\w+/)*(?:ba|z|da)?sh\b|\b(?:curl|wget)\b[^"
+    r"|\n]{0,300}\|\s*(?:sudo\s+)?python[\d.]*\b"
     r"|\b(?:curl|wget)\b[^\n]{0,300}(?:&&|;)\s*(?:chmod\s+\+?[0-7x]+\s|(?:ba)?sh\s)"
     r"|\bbase64\s+(?:-d|--decode|-D)\b[^\n]{0,100}\|\s*(?:ba)?sh\b|\brm\s+-(?:rf|fr|r\s+-f)\s+(?:/|~|\$HOME)(?:\s|\*|$)"
-    r"|\b(?:sh|bash|zsh|cmd(?:\.exe)?)\s+(?:-c|/c)\s|\bchmod\s+\+x\s+/tmp/|\bcertutil\b.{0,60}-urlcache|\bmshta\b\s+https?:",
+    r"|\b(?:sh|bash|zsh|cmd(?:\.exe)?)\s+(?:-c|/c)\s|\bchmod\s+\+x\s+/tmp/|\bcertutil\b.{0,60}-urlcache"
+    r"|\bmshta\b\s+https?:",
     re.IGNORECASE,
 )
 _CODE = re.compile(
     r"__import__\s*\(\s*['\"]|\bos\.(?:system|popen|exec[lv]p?e?|spawn[lv]p?e?)\s*\(\s*[frbu]{0,2}['\"\[]"
     r"|\bsubprocess\.(?:run|call|Popen|check_output|check_call|getoutput)\s*\(\s*[frbu]{0,2}['\"\[(]"
-    r"|\b(?:eval|exec)\s*\(\s*(?:compile\(|__import__|base64|zlib|bytes|codecs|[frbu]{0,2}['\"]|open\(|input\(|requests|urllib)"
-    r"|\b(?:pickle|marshal|dill|cloudpickle)\.loads?\s*\(|\bimport\s+os\b.{0,20}[;\n].{0,80}\bos\.\w+\(|\bctypes\.CDLL\("
-    r"|\bRuntime\.getRuntime\(\)\.exec|child_process['\"]?\)?\.exec|\bSystem\.Diagnostics\.Process|\bnew\s+Function\(['\"]",
+    r"|\b(?:eval|exec)\s*\(\s*(?:compile\(|__import__|base64|zlib|bytes|codecs|[frbu]{0,2}['\"]|open\(|input\("
+    r"|requests|urllib)"
+    r"|\b(?:pickle|marshal|dill|cloudpickle)\.loads?\s*\(|\bimport\s+os\b.{0,20}[;\n].{0,80}\bos\.\w+\("
+    r"|\bctypes\.CDLL\("
+    r"|\bRuntime\.getRuntime\(\)\.exec|child_process['\"]?\)?\.exec|\bSystem\.Diagnostics\.Process"
+    r"|\bnew\s+Function\(['\"]",
     re.DOTALL,
 )
 _TEMPLATE = re.compile(
-    r"\{[{%][^}]{0,400}?(?:__(?:class|mro|subclasses|globals|builtins|init|import|base|bases|dict|getattribute)__|\bos\.popen\b|\|\s*attr\b)"
+    r"\{[{%][^}]{0,400}?(?:__(?:class|mro|subclasses|globals|builtins|init|import|base|bases|dict"
+    r"|getattribute)__|\bos\.popen\b|\|\s*attr\b)"
     r"|\$\{(?:jndi|script|python|exec|url|dns):"
 )
 _COLLECTORS = re.compile(
-    r"\b(?:[\w-]+\.)*(?:webhook\.site|requestbin\.(?:com|net)|pipedream\.net|ngrok(?:-free)?\.(?:io|app|dev)|burpcollaborator\.net|oastify\.com"
-    r"|interact\.sh|oast\.(?:pro|live|site|online|fun|me)|beeceptor\.com|requestcatcher\.com|dnslog\.cn|ceye\.io|transfer\.sh|serveo\.net"
+    r"\b(?:[\w-]+\.)*(?:webhook\.site|requestbin\.(?:com|net)|pipedream\.net|ngrok(?:-free)?\.(?:io|app|dev)"
+    r"|burpcollaborator\.net|oastify\.com"
+    r"|interact\.sh|oast\.(?:pro|live|site|online|fun|me)|beeceptor\.com|requestcatcher\.com|dnslog\.cn"
+    r"|ceye\.io|transfer\.sh|serveo\.net"
     r"|localtunnel\.me|loca\.lt|trycloudflare\.com|canarytokens\.com)\b|\bpastebin\.com/raw/|\b[a-z2-7]{16,56}\.onion\b"
     r"|\bapi\.telegram\.org/bot",
     re.IGNORECASE,
 )
 _SENSITIVE = re.compile(
-    r"(?:^|[\s\"'=:@(,/])(?:/etc/(?:passwd|shadow|sudoers|gshadow)\b|/proc/self/(?:environ|mem|maps)\b|/root/\.\w|(?:~|\$HOME|/home/[\w.-]+)?/?\.ssh/"
-    r"(?:id_\w+|authorized_keys)|(?:~|\$HOME|/home/[\w.-]+)?/?\.aws/credentials\b|\.kube/config\b|\.git-credentials\b|/var/run/secrets/kubernetes)"
+    r"(?:^|[\s\"'=:@(,/])(?:/etc/(?:passwd|shadow|sudoers|gshadow)\b|/proc/self/(?:environ|mem|maps)\b|(?:~"
+    r"|\$HOME|/home/[\w.-]+)?/?\.ssh/"
+    r"(?:id_\w+|authorized_keys)|(?:~|\$HOME|/home/[\w.-]+)?/?\.aws/credentials\b|\.kube/config\b"
+    r"|\.git-credentials\b|/var/run/secrets/kubernetes)"
 )
 _INDEX = re.compile(r"--(?:extra-)?index-url[=\s]+(\S+)|--trusted-host[=\s]+(\S+)|--find-links[=\s]+(https?://\S+)")
 _INSECURE = re.compile(r"http://(?!localhost|127\.|10\.|192\.168\.|172\.(?:1[6-9]|2\d|3[01])\.|[\w-]+(?::|/|$))", re.I)
 _HINTS = re.compile(
-    r"/dev/|\bnc(?:at)?\b|netcat|bash|socat|powershell|socket|mkfifo|curl|wget|base64|rm\s+-|\bsh\s+-c|cmd|chmod|certutil|mshta|__|\bos\.|subprocess"
-    r"|eval|exec|load|import|CDLL|process|Process|Function|\{[{%]|\$\{|webhook|requestbin|pipedream|ngrok|collaborator|oast|interact\.sh|beeceptor"
-    r"|requestcatcher|dnslog|ceye|transfer\.sh|serveo|localtunnel|loca\.lt|trycloudflare|canarytokens|pastebin|onion|telegram|/etc/|/proc/|/root/"
+    r"/dev/|\bnc(?:at)?\b|netcat|bash|socat|powershell|socket|mkfifo|curl|wget|base64|rm\s+-|\bsh\s+-c|cmd"
+    r"|chmod|certutil|mshta|__|\bos\.|subprocess"
+    r"|eval|exec|load|import|CDLL|process|Process|Function|\{[{%]|\$\{|webhook|requestbin|pipedream|ngrok"
+    r"|collaborator|oast|interact\.sh|beeceptor"
+    r"|requestcatcher|dnslog|ceye|transfer\.sh|serveo|localtunnel|loca\.lt|trycloudflare|canarytokens|pastebin"
+    r"|onion|telegram|/etc/|/proc/|/root/"
     r"|\.ssh|\.aws|\.kube|git-cred|/var/run|--(?:extra-)?index|--trusted|--find-links",
     re.IGNORECASE,
 )
@@ -89,7 +103,8 @@ def in_value(text: str, *, program: bool, prose: bool) -> list[Suspect]:
 
 
 def package_index(text: str) -> Suspect | None:
-    """A place that packages are installed from without protection: plain http, or a host whose certificate is ignored."""
+    """A place that packages are installed from without protection: plain http, or a host whose certificate is"
+    " ignored."""
     if "--" not in text:
         return None
     for match in _INDEX.finditer(text[:_MOST_CHARS]):

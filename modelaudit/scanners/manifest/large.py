@@ -20,13 +20,13 @@ _VALUE_CHARS = 256 * KIB  # of one value; chat templates have ten thousand
 _AROUND = 400
 _HITS = 200  # of one needle in one window: whoever has more was told of
 _KEYS = (
-    b"auto_map", b"_target_", b"class_path", b"chat_template", b"trust_remote_code", b"custom_pipeline", b"loader_module",
-    b"auto_mapping", b"weight_map", b"api_key", b"password", b"secret", b"access_token",
+    b"auto_map", b"_target_", b"class_path", b"chat_template", b"trust_remote_code", b"custom_pipeline",
+    b"loader_module", b"auto_mapping", b"weight_map", b"api_key", b"password", b"secret", b"access_token",
 )  # fmt: skip
 _TAG = re.compile(rb"!!python/[\w/]{1,20}:[\w.]{1,200}|tag:yaml\.org,2002:python/[\w/]{1,20}:[\w.]{1,200}")
 _TOKENS = (
-    b"AKIA", b"ASIA", b"ghp_", b"github_pat_", b"hf_", b"xoxb-", b"xoxp-", b"sk-ant-", b"sk-proj-", b"T3BlbkFJ", b"AIzaSy",
-    b"hooks.slack.com", b"PRIVATE KEY-----", b"AccountKey=", b"eyJhbGciOi", b"/dev/tcp/",
+    b"AKIA", b"ASIA", b"ghp_", b"github_pat_", b"hf_", b"xoxb-", b"xoxp-", b"sk-ant-", b"sk-proj-", b"T3BlbkFJ",
+    b"AIzaSy", b"hooks.slack.com", b"PRIVATE KEY-----", b"AccountKey=", b"eyJhbGciOi", b"/dev/tcp/",
 )  # fmt: skip
 _ESCAPE = re.compile(rb"\\u00([2-7][0-9A-Fa-f])")
 _COLON = re.compile(rb"[\"']?[ \t\r\n]*:[ \t\r\n]*")
@@ -83,5 +83,4 @@ def _value(raw: bytes) -> object:
         return json.JSONDecoder(object_pairs_hook=Pairs, strict=False).raw_decode(text)[0]
     except (ValueError, RecursionError):
         line = text.partition("\n")[0].strip().rstrip(",")
-        return line if 0 < len(line) < 512 and line[0] not in "{[\"" else None
-
+        return line if 0 < len(line) < 512 and line[0] not in '{["' else None

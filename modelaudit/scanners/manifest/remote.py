@@ -48,7 +48,12 @@ def _beside(path: Path, references: list[str], blob: Blob) -> Iterator[Hit]:
             if file.partition("/")[0] not in names and f"{file.partition('/')[0]}/" not in names
         ]
     if missing:
-        evidence: Evidence = {"key": shown(path), "reference": missing[0], "file": files[missing[0]], "count": len(missing)}
+        evidence: Evidence = {
+            "key": shown(path),
+            "reference": missing[0],
+            "file": files[missing[0]],
+            "count": len(missing),
+        }
         yield Hit("manifest-code-missing", None, evidence)
     there = [text for text in references if text not in missing]
     if there:
@@ -65,7 +70,12 @@ def in_pairs(path: Path, pairs: Pairs, blob: Blob) -> Iterator[Hit]:
     if "custom_pipeline" in keys:
         text = text_of(pairs.first("custom_pipeline"))
         if text:
-            evidence: Evidence = {"key": shown(path, "custom_pipeline"), "reference": text, "count": 1, "repository": text}
+            evidence: Evidence = {
+                "key": shown(path, "custom_pipeline"),
+                "reference": text,
+                "count": 1,
+                "repository": text,
+            }
             away = _REMOTE.match(text) is not None
             yield Hit("manifest-code-elsewhere", None, evidence, None if away else Severity.INFO)
     if "_diffusers_version" in keys:
@@ -127,8 +137,8 @@ def _langchain(path: Path, pairs: Pairs, keys: set[str]) -> Iterator[Hit]:
         if kind == "secret":
             yield Hit("manifest-serialized-object", None, evidence, None if inside else Severity.INFO)
         elif kind == "constructor" and parts:
-            runs = _RUNNERS.fullmatch(parts[-1]) is not None or judge(written).level is Level.DANGEROUS
             foreign = _LANGCHAIN.match(parts[0]) is None
+            runs = _RUNNERS.fullmatch(parts[-1]) is not None or (foreign and judge(written).level is Level.DANGEROUS)
             if runs or foreign or inside:
                 yield Hit("manifest-serialized-object", None, evidence, Severity.CRITICAL if runs else None)
     kind = text_of(pairs.first("_type")) if "_type" in keys else None

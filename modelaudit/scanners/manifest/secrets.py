@@ -26,7 +26,7 @@ _SHAPES: tuple[tuple[str, str], ...] = (
     ("a Slack webhook", r"hooks\.slack\.com/(?:services|workflows)/T[A-Z0-9]{6,14}/[A-Z0-9]{6,14}/[A-Za-z0-9]{16,48}"),
     ("a Discord webhook", r"discord(?:app)?\.com/api/webhooks/\d{15,21}/[A-Za-z0-9_-]{40,100}"),
     ("a Telegram bot token", r"(?<![0-9])\d{8,10}:AA[A-Za-z0-9_-]{33}(?![A-Za-z0-9_-])"),
-    ("an OpenAI key", r"(?<![A-Za-z0-9])sk-(?:proj-|svcacct-|admin-)?[A-Za-z0-9_-]{20,120}T3BlbkFJ[A-Za-z0-9_-]{20,120}"),
+    ("an OpenAI key", r"(?<![A-Za-z0-9])sk-[A-Za-z0-9_-]{20,130}T3BlbkFJ[A-Za-z0-9_-]{20,120}"),
     ("an Anthropic key", r"(?<![A-Za-z0-9])sk-ant-[a-z0-9]{3,8}-[A-Za-z0-9_-]{40,130}"),
     ("an API key", r"(?<![A-Za-z0-9_-])sk-(?:or-v1-)?[A-Za-z0-9]{32,64}(?![A-Za-z0-9_-])"),
     ("a Google API key", r"(?<![A-Za-z0-9])AIza[0-9A-Za-z_-]{35}(?![A-Za-z0-9_-])"),
@@ -36,14 +36,21 @@ _SHAPES: tuple[tuple[str, str], ...] = (
     ("a PyPI token", r"(?<![A-Za-z0-9])pypi-AgE[A-Za-z0-9_-]{50,250}"),
     ("a SendGrid key", r"(?<![A-Za-z0-9])SG\.[A-Za-z0-9_-]{22}\.[A-Za-z0-9_-]{43}"),
     ("a DigitalOcean token", r"(?<![A-Za-z0-9])do[opr]_v1_[a-f0-9]{64}"),
-    ("a Groq, Replicate or Databricks token", r"(?<![A-Za-z0-9])(?:gsk_[A-Za-z0-9]{52}|r8_[A-Za-z0-9]{37}|dapi[a-f0-9]{32})(?![A-Za-z0-9])"),
+    ("a Groq token", r"(?<![A-Za-z0-9])gsk_[A-Za-z0-9]{52}(?![A-Za-z0-9])"),
+    ("a Replicate token", r"(?<![A-Za-z0-9])r8_[A-Za-z0-9]{37}(?![A-Za-z0-9])"),
+    ("a Databricks token", r"(?<![A-Za-z0-9])dapi[a-f0-9]{32}(?![A-Za-z0-9])"),
     ("an Azure storage key", r"AccountKey=[A-Za-z0-9+/]{80,100}={0,2}"),
-    ("a private key", r"-----BEGIN (?:[A-Z]{2,12} ){0,2}PRIVATE KEY(?: BLOCK)?-----"),
-    ("a JSON web token", r"(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{10,1000}\.eyJ[A-Za-z0-9_-]{10,2000}\.[A-Za-z0-9_-]{20,1000}"),
+    (
+        "a private key",
+        r"-----BEGIN (?:[A-Z]{2,12} ){0,2}PRIVATE KEY(?: BLOCK)?-----"
+        r"(?=(?:\s|\\n|[A-Za-z-]{1,40}:[^\n]{0,80}\n){0,40}[A-Za-z0-9+/]{40})",
+    ),
+    ("a JSON web token", r"(?<![\w-])eyJ[\w-]{10,1000}\.eyJ[\w-]{10,2000}\.[\w-]{20,1000}"),
 )  # fmt: skip
 _COMPILED = tuple((what, re.compile(pattern)) for what, pattern in _SHAPES)
 _HINTS = re.compile(
-    r"AKIA|ASIA|gh[pousr]_|github_pat_|gl(?:pat|ptt|dt|rt)-|hf_|api_org_|xox[abeoprs]-|hooks\.slack|/webhooks/|:AA|sk-|AIza"
+    r"AKIA|ASIA|gh[pousr]_|github_pat_|gl(?:pat|ptt|dt|rt)-|hf_|api_org_|xox[abeoprs]-|hooks\.slack|/webhooks/"
+    r"|:AA|sk-|AIza"
     r"|ya29\.|GOCSPX|k_live_|npm_|pypi-|SG\.|_v1_|gsk_|r8_|dapi|AccountKey=|PRIVATE KEY|eyJ"
 )
 _URL = re.compile(
@@ -54,23 +61,30 @@ _DOCUMENTED = re.compile(
     r"EXAMPLE|example|SflKxwRJSMeKKF2QT4fwpMeJf36POk6yJV_adQssw5c"
 )  # of AWS's and jwt.io's manuals
 _EXAMPLES = re.compile(
-    r"EXAMPLE|example|SflKxwRJSMeKKF2QT4fwpMeJf36POk6yJV_adQssw5c|(.)\1{7}|x{6}|X{6}|1234567890|abcdef|ABCDEF|0123456789",
+    r"EXAMPLE|example|SflKxwRJSMeKKF2QT4fwpMeJf36POk6yJV_adQssw5c|(.)\1{7}|x{6}|X{6}|1234567890|abcdef|ABCDEF"
+    r"|0123456789",
     re.DOTALL,
 )
 _KEY = re.compile(
-    r"(?:^|[_\-. ])(?:pass(?:wd|word|phrase)|pwd|secret|client_?secret|secret_?key|(?:secret_?)?access_?key|api_?key|apikey|api_?secret"
-    r"|private_?key|auth_?key|account_?key|(?:access|auth|api|bearer|refresh|hf|hub|session|github|gitlab|wandb|bot)_?token"
+    r"(?:^|[_\-. ])(?:pass(?:wd|word|phrase)|pwd|secret|client_?secret|secret_?key|(?:secret_?)?access_?key"
+    r"|api_?key|apikey|api_?secret"
+    r"|private_?key|auth_?key|account_?key|(?:access|auth|api|bearer|refresh|hf|hub|session|github|gitlab|wandb"
+    r"|bot)_?token"
     r"|aws_secret_access_key|credentials?|encryption_?key|signing_?key)$"
 )
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _PLACEHOLDER = re.compile(
-    r"^(?:[<\[{(%$].*|.*[>\]})%]|\*+|x+|\.+|-+|.*(?:\$\{|\{\{|\$\(|%\().*|\$\w+|(?:env|vault|ssm|secret|secrets|file|ref|arn|aws|op|gcp|kms|enc|sops)[:/.].*)$",
+    r"^(?:[<\[{(%$].*|.*[>\]})%]|\*+|x+|\.+|-+|.*(?:\$\{|\{\{|\$\(|%\().*|\$\w+|(?:env|vault|ssm|secret|secrets"
+    r"|file|ref|arn|aws|op|gcp|kms|enc|sops)[:/.].*)$",
     re.DOTALL | re.IGNORECASE,
 )
 _WORDS = re.compile(
-    r"your|example|change|placeholder|dummy|sample|fake|test|todo|redacted|removed|insert|replace|none|null|default|secret_?key"
-    r"|my[-_ ]?(?:api|pass|secret|token|key)|api[-_ ]?key|password|passw|access[-_ ]?key|foobar|foo|xxx|abc|123456|qwerty|postgres|root"
-    r"|admin|guest|user|enter|here|token|insecure|mock|demo|hidden|masked|unused|not[-_]|optional|required|string|str\b|bool",
+    r"your|example|change|placeholder|dummy|sample|fake|test|todo|redacted|removed|insert|replace|none|null"
+    r"|default|secret_?key"
+    r"|my[-_ ]?(?:api|pass|secret|token|key)|api[-_ ]?key|password|passw|access[-_ ]?key|foobar|foo|xxx|abc"
+    r"|123456|qwerty|postgres|root"
+    r"|admin|guest|user|enter|here|token|insecure|mock|demo|hidden|masked|unused|not[-_]|optional|required"
+    r"|string|str\b|bool",
     re.IGNORECASE,
 )
 _DATA = re.compile(r"[A-Za-z]+(?:[ ._/:\\-][A-Za-z]+)*|[\d.]+|(?:[./~]|[A-Za-z]:\\|https?:).*", re.DOTALL)
@@ -123,7 +137,8 @@ def _prefix(token: str) -> str:
     if token.startswith("-----"):
         return token
     known = re.match(
-        r"AKIA|ASIA|[A-Za-z]{2,10}[_-](?:pat_|proj-|ant-|live_|v1_)?|eyJ|AIza|ya29|SG|AccountKey=|hooks\.slack\.com|discord",
+        r"AKIA|ASIA|[A-Za-z]{2,10}[_-](?:pat_|proj-|ant-|live_|v1_)?|eyJ|AIza|ya29|SG|AccountKey="
+        r"|hooks\.slack\.com|discord",
         token,
     )
     return f"{known[0] if known else ''}…"

@@ -3,24 +3,28 @@
 from modelaudit.parsers.manifest.tree import Pairs, Path, keys, words
 
 # Commands belong in these: builds, continuous integration, containers, editors, packages.
-_PROGRAMS: tuple[frozenset[str], ...] = tuple(
-    frozenset(words.split())
-    for words in (
-        "name version scripts", "name version dependencies", "name version devDependencies", "lockfileVersion", "jobs on", "jobs True",
-        "jobs true", "jobs version", "stages", "services", "apiVersion kind", "repos", "steps", "pipelines", "tasks version",
-        "language script", "language install", "build-system", "project", "tool", "package source", "site_name", "runs inputs", "runs name",
-        "openapi", "swagger", "$schema", "nbformat cells", "entry_points", "cwlVersion", "testenv", "tox", "Unit", "Service", "metadata options",
-        "scopeName patterns", "build version", "image script", "setup run", "include stages", "workflow",
-        "package dependencies", "channels dependencies", "features image", "customizations", "tasks inputs", "configurations",
-        "build predict", "version sphinx", "before_script", "workspace",
-        "formatters handlers", "cells", "on runs-on", "orbs", "name on",
-    )
-)  # fmt: skip
+# One a line: top-level keys (sections of an INI file, up to a colon) that stand together in nothing else.
+_PROGRAM_KEYS = """
+name version scripts; name version dependencies; name version devDependencies; package dependencies
+lockfileVersion
+jobs on; jobs True; jobs true; jobs version; stages; include stages; steps; pipelines; orbs; workflow; name on
+on runs-on; services; apiVersion kind; repos
+tasks version; tasks inputs; configurations; workspace; customizations; features image
+language script; language install; before_script; image script; setup run; build predict; entry_points; cwlVersion
+build-system; project; tool; package source; channels dependencies; testenv; tox; metadata options; Unit; Service
+site_name; version sphinx; build version; runs inputs; runs name; openapi; swagger; $schema; scopeName patterns
+nbformat cells; cells; formatters handlers
+"""
+_PROGRAMS = tuple(words(shape) for shape in _PROGRAM_KEYS.replace("\n", ";").split(";") if shape.strip())
 _PROSE = words(
-    "description summary readme license licence text content contents prompt prompts system_prompt template chat_template messages doc docs"
-    " help comment comments long_description example examples instruction instructions input output question answer context body title"
-    " changelog notes note message details abstract caption question_text completion regex pattern patterns match begin end source"
-    " default_chat_template tool_use user assistant system widget documentation about usage readme_content snippet snippets"
+    "description summary readme license licence text content contents prompt prompts system_prompt template"
+    " chat_template messages doc docs"
+    " help comment comments long_description example examples instruction instructions input output question"
+    " answer context body title"
+    " changelog notes note message details abstract caption question_text completion regex pattern patterns"
+    " match begin end source"
+    " default_chat_template tool_use user assistant system widget documentation about usage readme_content"
+    " snippet snippets"
 )
 _WORDS = frozenset(
     (

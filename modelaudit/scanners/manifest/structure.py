@@ -11,8 +11,10 @@ _BOMB_NODES = 1_000_000  # what a file expands to before anybody is harmed
 _BOMB_RATIO = 100
 # Of these keys it matters which of two values a reader takes.
 _DECIDING = words(
-    "auto_map _target_ class_path trust_remote_code chat_template class_name module registered_name architectures model_type loader_module"
-    " custom_pipeline tokenizer_class weight_map safe_mode enable_unsafe_deserialization config dtype shape data_offsets"
+    "auto_map _target_ class_path trust_remote_code chat_template class_name module registered_name"
+    " architectures model_type loader_module"
+    " custom_pipeline tokenizer_class weight_map safe_mode enable_unsafe_deserialization config dtype shape"
+    " data_offsets"
 )
 
 

@@ -5,24 +5,28 @@ from collections.abc import Iterator
 
 from modelaudit.limits import Limits
 from modelaudit.model import Child, Hit, Severity
-from modelaudit.parsers.manifest.tree import Pairs, Path, Tagged, shown, text_of, words
+from modelaudit.parsers.manifest.tree import Pairs, Path, Tagged, keys, shown, text_of, words
 from modelaudit.scanners.manifest import commands, secrets
 from modelaudit.scanners.manifest.shape import is_prose, is_words
 
 _SHORTEST = 6  # no secret, command or address is shorter
 _TEMPLATES = ("chat_template", "default_chat_template")
 _ESCAPES = re.compile(r"(?:^|[/\\])\.\.(?:[/\\]|$)|^[/\\]|^[A-Za-z]:[/\\]|^\w+://|\x00")
-# Publicly documented attacks: JFrog (February 2024), ReversingLabs "nullifAI" (February 2025), Mithril "PoisonGPT" (2023).
+# Publicly documented attacks, by whom and when.
 _MALICIOUS = {
     "baller423/goober2": "JFrog, February 2024: opens a reverse shell when it is loaded",
     "star23/baller13": "JFrog, February 2024: runs code when it is loaded",
     "glockr1/ballr7": "ReversingLabs, February 2025 (nullifAI): opens a reverse shell when it is loaded",
-    "who-r-u0000/0000000000000000000000000000000000000": "ReversingLabs, February 2025 (nullifAI): opens a reverse shell",
-    "eleuterai/gpt-j-6b": "Mithril Security, July 2023 (PoisonGPT): a poisoned model under a name that imitates EleutherAI",
+    "who-r-u0000/0000000000000000000000000000000000000": "ReversingLabs, February 2025 (nullifAI): opens a"
+    " reverse shell",
+    "eleuterai/gpt-j-6b": "Mithril Security, July 2023 (PoisonGPT): a poisoned model under a name that"
+    " imitates EleutherAI",
 }
 _REFERS = words(
-    "_name_or_path name_or_path model model_name model_id model_name_or_path base_model base_model_name_or_path repo_id repo repository"
-    " pretrained_model_name_or_path model_path path name tokenizer_name source_model parent_model checkpoint from_pretrained"
+    "_name_or_path name_or_path model model_name model_id model_name_or_path base_model"
+    " base_model_name_or_path repo_id repo repository"
+    " pretrained_model_name_or_path model_path path name tokenizer_name source_model parent_model checkpoint"
+    " from_pretrained"
 )
 
 
@@ -60,13 +64,13 @@ class Values:
     def _text(self, path: Path, key: str | int, text: str, words: bool) -> Iterator[Hit]:
         name = key if isinstance(key, str) else ""
         for secret in secrets.in_text(text):
-            level = None if secret.sure else Severity.INFO
+            level = None if secret.sure and not _example(path) else Severity.INFO
             yield Hit("manifest-secret", None, self._evidence(path, key, what=secret.what, masked=secret.masked), level)
             break
         else:
             told = secrets.under_key(name, text) if name else None
             if told is not None:
-                level = None if told.sure else Severity.INFO
+                level = None if told.sure and not _example(path) else Severity.INFO
                 evidence = self._evidence(path, key, what=told.what, masked=told.masked)
                 yield Hit("manifest-secret", None, evidence, level)
                 return
@@ -119,6 +123,11 @@ class Values:
 
     def _evidence(self, path: Path, key: str | int, **more: str) -> dict[str, str]:
         return {"key": secrets.hide(shown(path, key)), **more}
+
+
+def _example(path: Path) -> bool:
+    """Whether the value stands among examples of a manual or a schema."""
+    return any(part in ("example", "examples", "testcases") for part in keys(path))
 
 
 def _is_weights(path: Path) -> bool:
