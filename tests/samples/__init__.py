@@ -14,6 +14,7 @@ from tests.samples import (
     combinators,
     compressed,
     exhaustion,
+    flaxfiles,
     gadgets_code,
     gadgets_files,
     gadgets_process,
@@ -66,6 +67,7 @@ HOSTILE = (
     tflitefiles,
     exhaustion,
     manifestfiles,
+    flaxfiles,
 )
 
 

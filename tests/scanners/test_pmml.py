@@ -54,7 +54,7 @@ FIRING: dict[str, tuple[str, bytes]] = {
     ),
     "UTF-16 entity": (
         "external-entity",
-        pmml("", '<!DOCTYPE p [<!ENTITY x SYSTEM "file:///x">]>').replace(b"UTF-8", b"UTF-16").decode().encode("utf-16"),
+        pmml("", '<!DOCTYPE p [<!ENTITY x SYSTEM "file:/x">]>').replace(b"UTF-8", b"UTF-16").decode().encode("utf-16"),
     ),
     "billion laughs": ("entity-bomb", pmml("&l9;", f'<!DOCTYPE PMML [<!ENTITY l0 "lol">{LAUGHS}]>')),
     "laughs backwards": ("entity-bomb", pmml("&l9;", f'<!DOCTYPE PMML [{LAUGHS}<!ENTITY l0 "lol">]>')),
