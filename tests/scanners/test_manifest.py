@@ -264,3 +264,17 @@ def test_broken_configuration_is_said_to_be_broken() -> None:
     """A file whose name promises YAML and that breaks is not called scanned."""
     report = look("a: [1, 2\nb: 3\n", "config.yaml")
     assert (report.status, report.reason) == ("partial", "broken")
+
+
+def test_one_finding_over_and_over_has_an_end_and_hides_no_other() -> None:
+    """A hundred of a kind are enough, and what comes after them is still found."""
+    rows: list[object] = [{"password": "Ab1!xYzz9"}] * 300
+    report = look(json.dumps([*rows, {"_target_": "os.system"}]))
+    assert [finding.rule for finding in report.findings] == ["manifest-secret"] * 100 + ["manifest-target"]
+
+
+def test_blacklist_covers_tags() -> None:
+    """A pattern is found in a tag of YAML too."""
+    blob = BytesBlob(b"a: !!python/object:mine.Net {b: 1}\n", Place("c.yaml"))
+    report = inspect(blob, uri="c.yaml", blacklist=["mine.net"])
+    assert "shared-blacklisted" in {finding.rule for finding in report.findings}

@@ -3,7 +3,9 @@
 JSON, YAML, TOML, INI, `.env` and XML become one kind of tree, of which nothing is ever constructed or rendered.
 """
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 
 from modelaudit.blob import Blob
 from modelaudit.catalogue.callables.shipped import shipped
@@ -27,6 +29,7 @@ _WEAK = {
     "checksum_md5": 32,
 }
 _STRONG = ("sha256", "sha512", "sha384", "sha-256", "sha-512", "blake", "sha3", "digest", "integrity", "sha224")
+_ALIKE = 100
 _HEXADECIMAL = frozenset("0123456789abcdefABCDEF")
 
 
@@ -43,16 +46,27 @@ def fits(blob: Blob, limits: Limits, /) -> bool:
 def scan(blob: Blob, limits: Limits, /) -> Iterator[Hit | Child | Note]:
     """Findings of every value, and chat templates as children."""
     if blob.size > limits.text_bytes:
-        for piece in large.trees(blob, limits):
-            yield from _findings(piece, blob, limits)
+        pieces = large.trees(blob, limits)
+        yield from _bounded(chain.from_iterable(_findings(piece, blob, limits) for piece in pieces))
         return
     document = read(blob, limits)
     if document is None:
         return
     yield from structure.of(document, limits)
-    yield from _findings(document, blob, limits)
+    yield from _bounded(_findings(document, blob, limits))
     if document.broken is not None:
         yield Note("broken", document.broken)
+
+
+def _bounded(items: Iterable[Hit | Child | Note]) -> Iterator[Hit | Child | Note]:
+    """The items without more than `_ALIKE` hits of one rule and severity: a file of nothing else says no more."""
+    counts: Counter[tuple[str, str | None]] = Counter()
+    for item in items:
+        if isinstance(item, Hit):
+            counts[item.rule, item.severity] += 1
+            if counts[item.rule, item.severity] > _ALIKE:
+                continue
+        yield item
 
 
 def _findings(document: Document, blob: Blob, limits: Limits) -> Iterator[Hit | Child | Note]:
@@ -87,6 +101,8 @@ def texts(blob: Blob, limits: Limits, /) -> Iterator[str]:
     for root in document.roots if document is not None else ():
         for _, node in walk(root):
             items: Sequence[tuple[str, object]] = ()
+            if isinstance(node, Tagged):
+                yield secrets.hide(node.tag)
             if isinstance(node, Pairs):
                 items = node
             elif isinstance(node, list):

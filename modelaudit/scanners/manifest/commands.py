@@ -1,6 +1,7 @@
 """Values of a configuration that are no settings: commands, code, templates that reach out, addresses that collect."""
 
 import re
+from itertools import islice
 from typing import NamedTuple
 
 from modelaudit.model import Severity
@@ -42,11 +43,13 @@ _CODE = re.compile(
     r"|\bnew\s+Function\(['\"]",
     re.DOTALL,
 )
-_TEMPLATE = re.compile(
-    r"\{[{%][^}]{0,400}?(?:__(?:class|mro|subclasses|globals|builtins|init|import|base|bases|dict"
-    r"|getattribute)__|\bos\.popen\b|\|\s*attr\b)"
-    r"|\$\{(?:jndi|script|python|exec|url|dns):"
+# Inside a template these lead out of it; outside of one, they are words.
+_REACH = re.compile(
+    r"__(?:class|mro|subclasses|globals|builtins|init|import|base|bases|dict|getattribute)__|\bos\.popen\b|\|\s*attr\b"
 )
+_LOOKUP = re.compile(r"\$\{(?:jndi|script|python|exec|url|dns):")
+_TEMPLATE_CHARS = 400  # between the opening of an expression and what it reaches for
+_REACHES = 100  # looked at in one value
 _COLLECTORS = re.compile(
     r"\b(?:[\w-]+\.)*(?:webhook\.site|requestbin\.(?:com|net)|pipedream\.net|ngrok(?:-free)?\.(?:io|app|dev)"
     r"|burpcollaborator\.net|oastify\.com"
@@ -96,10 +99,26 @@ def in_value(text: str, *, program: bool, prose: bool) -> list[Suspect]:
         found += _each(
             text, "manifest-command", ((_COMMAND, "a command for a shell"), (_CODE, "code that runs code or commands"))
         )
-    found += _each(text, "manifest-template", ((_TEMPLATE, "a template that reaches beyond its data"),))
+    found += _template(text)
     found += _each(text, "manifest-collector", ((_COLLECTORS, "an address that collects what is sent to it"),))
     found += _each(text, "manifest-path", ((_SENSITIVE, "a file that holds credentials"),))
     return found
+
+
+def _template(text: str) -> list[Suspect]:
+    """An expression of a template engine that reaches for Python's internals, or a lookup of Log4j's kind."""
+    match = _LOOKUP.search(text)
+    if match is None and "{" in text:
+        for reach in islice(_REACH.finditer(text), _REACHES):
+            before = text[max(0, reach.start() - _TEMPLATE_CHARS) : reach.start()]
+            opened = max(before.rfind("{{"), before.rfind("{%"))
+            if opened >= 0 and "}}" not in before[opened:] and "%}" not in before[opened:]:
+                match = reach
+                break
+    if match is None:
+        return []
+    excerpt = text[max(0, match.start() - _AROUND) : match.end() + _AROUND].strip()
+    return [Suspect("manifest-template", "a template that reaches beyond its data", excerpt)]
 
 
 def package_index(text: str) -> Suspect | None:
