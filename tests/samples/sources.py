@@ -81,6 +81,7 @@ DECODED = (
     "exec(''.join(chr(c) for c in [112, 114, 105, 110, 116, 40, 49, 41]))",
     "exec(''.join(map(chr, [112, 114, 105, 110, 116, 40, 49, 41])))",
     "exec(''.join(chr(ord(c) ^ 1) for c in 'qshou)0('))",
+    "exec('im' + 'port o' + 's;' + chr(111) + 's.system(1)')",
     f"import codecs\nexec(codecs.decode({codecs.encode(_CODE.decode(), 'rot13')!r}, 'rot13'))",
     "import requests\nexec(requests.get('http://127.0.0.1').text)",
     "import urllib.request as u\ndef f(m):\n    exec(u.urlopen('http://127.0.0.1').read())",

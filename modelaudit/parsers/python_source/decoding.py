@@ -168,6 +168,13 @@ def characters(items: object) -> object:
     return made if folding.known(made) else UNKNOWN
 
 
+def computes(element: ast.expr) -> bool:
+    """Whether characters are computed from numbers, and not only written out."""
+    return any(
+        isinstance(node, ast.BinOp) or (isinstance(node, ast.Name) and node.id == "chr") for node in ast.walk(element)
+    )
+
+
 def _element(node: ast.expr, name: str, item: object, depth: int) -> object:
     if depth <= 0:
         return UNKNOWN

@@ -36,6 +36,7 @@ class Scope:
     owner: Definition | None
     parent: "Scope | None"
     names: dict[str, list[Bound]] = field(default_factory=dict)
+    added: dict[str, list[ast.expr]] = field(default_factory=dict)  # by `name += …`, in the order of the text
 
     def bind(self, name: str, value: Bound) -> None:
         """Add `value` to what `name` may be."""
@@ -68,12 +69,11 @@ class Scopes:
         self.module = Scope(None, None)
         self.of: dict[ast.AST, Scope] = {tree: self.module}
         self.returns: dict[ast.AST, list[ast.expr]] = {}  # by function
-        stack: list[tuple[ast.AST, Scope]] = [(child, self.module) for child in ast.iter_child_nodes(tree)]
+        stack: list[tuple[ast.AST, Scope]] = [(child, self.module) for child in reversed(tree.body)]
         while stack:
             node, scope = stack.pop()
             self._bind(node, scope)
-            for child, inner in self.inside(node, scope):
-                stack.append((child, inner))
+            stack.extend(reversed(list(self.inside(node, scope))))
 
     def inside(self, node: ast.AST, scope: Scope) -> Iterator[tuple[ast.AST, Scope]]:
         """The children of `node` with the scope that each lies in: defaults and decorators lie outside."""
@@ -106,6 +106,8 @@ class Scopes:
         elif isinstance(node, ast.Global):
             for name in node.names:
                 scope.names.setdefault(name, self.module.names.setdefault(name, []))
+        elif isinstance(node, ast.AugAssign) and isinstance(node.op, ast.Add) and isinstance(node.target, ast.Name):
+            scope.added.setdefault(node.target.id, []).append(node.value)
         elif isinstance(node, ast.Return) and node.value is not None and scope.owner is not None:
             self.returns.setdefault(scope.owner, []).append(node.value)
         elif isinstance(node, ast.Lambda):

@@ -11,6 +11,7 @@ from modelaudit.parsers.python_source import decoding
 from modelaudit.parsers.python_source.scopes import Bound, Definition, Imported, Piece, Scope, Scopes
 
 _DEPTH: Final = 60  # of expressions and names that stand for each other; real code needs ten
+_TERMS: Final = 4096  # of one sum
 _MOST: Final = 8  # things that one expression may be
 _BUILTINS: Final = frozenset(dir(builtins)) | {"execfile", "unicode", "xrange", "raw_input"}
 
@@ -96,6 +97,29 @@ class Evaluator:
                 values.extend(self.of(each, scope))
         return tuple(values[:_MOST])
 
+    def _added(self, name: str, bound: list[Bound], scope: Scope) -> Values:
+        """What `name` is in the end, where it is set once and then added to."""
+        added = scope.added.get(name)
+        if not added or not bound or not isinstance(bound[0], ast.expr):
+            return ()
+        return self._sum([(bound[0], scope), *((each, scope) for each in added)])
+
+    def _sum(self, terms: list[tuple[ast.expr, Scope]]) -> Values:
+        """All of `terms` added up, where all are constants."""
+        total: Constant | None = None
+        for node, scope in terms[:_TERMS]:
+            term = self._one(node, scope)
+            if term is None:
+                return ()
+            if total is None:
+                total = Constant(term.value, decoded=term.decoded)
+            else:
+                value = folding.add(total.value, term.value)
+                total = Constant(value, decoded=total.decoded or term.decoded)
+            if total.value is UNKNOWN:
+                return ()
+        return () if total is None else (total,)
+
     def _piece(self, piece: Piece, scope: Scope) -> list[Value]:
         values: list[Value] = []
         for value in self.of(piece.value, scope):
@@ -115,7 +139,7 @@ class Evaluator:
         """What `name` may be where `scope` is."""
         found = scope.find(name)
         if found is not None:
-            return self._bound(*found)
+            return self._bound(*found) + self._added(name, *found)
         if name == "__builtins__":
             return (Path("builtins"),)
         if name in _MODULES:  # text that is run knows the modules of the source that runs it
@@ -220,6 +244,13 @@ class Evaluator:
         if isinstance(node.op, ast.Div):
             paths = (each for each in self.of(node.left, scope) if isinstance(each, Path))
             return tuple(Path("pathlib.Path()") for each in paths if each.name.startswith("pathlib."))
+        if isinstance(node.op, ast.Add):
+            terms: list[tuple[ast.expr, Scope]] = []
+            left_most: ast.expr = node
+            while isinstance(left_most, ast.BinOp) and isinstance(left_most.op, ast.Add) and len(terms) < _TERMS:
+                terms.append((left_most.right, scope))
+                left_most = left_most.left
+            return self._sum([(left_most, scope), *reversed(terms)])
         left, right = self._one(node.left, scope), self._one(node.right, scope)
         if left is None or right is None:
             return ()
@@ -267,7 +298,7 @@ class Evaluator:
             return ()
         items = self.constant(generator.iter, scope)
         made = decoding.comprehension(node.elt, generator.target.id, items)
-        return () if made is UNKNOWN else (Constant(made, decoded=True),)
+        return () if made is UNKNOWN else (Constant(made, decoded=decoding.computes(node.elt)),)
 
     _listcomp = _generatorexp = _comprehension
 
@@ -335,7 +366,10 @@ class Evaluator:
             value = decoding.decoded(name, arguments)
             if value is not UNKNOWN:
                 inner = any(each.decoded for each in map(lambda a: self._one(a, scope), node.args) if each)
-                return (Constant(value, decoded=inner or name in decoding.DECODERS), Path(f"{name}()", callee.hidden))
+                return (
+                    Constant(value, decoded=inner or name in decoding.DECODERS or name == "builtins.chr"),
+                    Path(f"{name}()", callee.hidden),
+                )
         return (Path(f"{name}()", callee.hidden),)
 
     def _getattr(self, node: ast.Call, scope: Scope) -> Values:

@@ -7,7 +7,8 @@ from typing import Final, Literal
 
 import msgspec
 
-from modelaudit.parsers.python_source.scopes import Definition, Scope, Scopes
+from modelaudit.errors import LimitExceeded
+from modelaudit.parsers.python_source.scopes import Definition, Piece, Scope, Scopes
 from modelaudit.parsers.python_source.tree import parse
 from modelaudit.parsers.python_source.values import Constant, Evaluator, Here, Path
 
@@ -33,6 +34,7 @@ _CALLERS: Final = frozenset(
      "functools.partial().__call__", "builtins.property().fget", "weakref.finalize", "threading.excepthook")
 )  # fmt: skip
 _SUBTREE: Final = 400  # nodes of one argument that are looked at
+_STEPS: Final = 400_000  # over all calls: half a minute; ordinary files need a few thousand
 _CHASED: Final = 6  # names in it that are followed to what they are set to
 
 
@@ -73,6 +75,7 @@ class Program:
         self._classes: dict[Definition, ast.ClassDef] = {}
         self._definitions: list[Definition] = []
         self._lines: dict[int, int] = {}
+        self._steps = 0
         self._collect(tree)
 
     # --- first pass: what there is ------------------------------------------------------------------------------
@@ -239,7 +242,7 @@ class Program:
         return None
 
     def sources(self, act: Act) -> Iterator[Path | Constant]:
-        """Everything with a name, and every constant, that the arguments are made from."""
+        """Everything with a name, and every constant, that the arguments are made from. Raises `LimitExceeded`."""
         roots: list[ast.expr] = list(act.node.args) if isinstance(act.node, ast.Call) else list(act.node.elts)
         if isinstance(act.node, ast.Call):
             roots += [each.value for each in act.node.keywords]
@@ -250,26 +253,33 @@ class Program:
         for _ in range(_SUBTREE):
             if not stack:
                 return
+            self._steps += 1
+            if self._steps > _STEPS:
+                raise LimitExceeded("python_source_steps", self._steps, _STEPS)
             node, scope, chased = stack.pop()
             if id(node) in seen:
                 continue
             seen.add(id(node))
             if isinstance(node, ast.Call | ast.Attribute | ast.Name | ast.Constant | ast.Subscript | ast.BinOp):
                 yield from (each for each in self._evaluator.of(node, scope) if not isinstance(each, Here))
-            if isinstance(node, ast.Name) and chased < _CHASED:
-                found = scope.find(node.id)
-                for bound in found[0] if found is not None else ():
-                    if isinstance(bound, ast.expr):
-                        stack.append((bound, found[1], chased + 1))  # type: ignore[index]  # it was found
-                    elif hasattr(bound, "value"):
-                        stack.append((bound.value, found[1], chased + 1))  # type: ignore[index]  # it was found
+            if chased < _CHASED:
+                stack.extend((each, inner, chased + 1) for each, inner in self._behind(node, scope))
             if isinstance(node, ast.Subscript | ast.Call) and _one_variable(node):
                 continue
-            if isinstance(node, ast.Call) and chased < _CHASED:
-                for callee in self._evaluator.of(node.func, scope):
-                    if isinstance(callee, Here):
-                        stack.extend((each, inner, chased + 1) for each, inner in self._evaluator.returned(callee.node))
-            stack.extend((child, scope, chased) for child in ast.iter_child_nodes(node))
+            stack.extend((child, scope, chased) for child in reversed(list(ast.iter_child_nodes(node))))
+
+    def _behind(self, node: ast.AST, scope: Scope) -> Iterator[tuple[ast.expr, Scope]]:
+        """What a name is set to, and what a function of the source gives back."""
+        if isinstance(node, ast.Name):
+            found = scope.find(node.id)
+            for bound in found[0] if found is not None else ():
+                value = bound.value if isinstance(bound, Piece) else bound
+                if isinstance(value, ast.expr) and found is not None:
+                    yield value, found[1]
+        elif isinstance(node, ast.Call):
+            for callee in self._evaluator.of(node.func, scope):
+                if isinstance(callee, Here):
+                    yield from self._evaluator.returned(callee.node)
 
 
 def _one_variable(node: ast.Subscript | ast.Call) -> bool:

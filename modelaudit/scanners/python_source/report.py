@@ -23,6 +23,7 @@ _SHOWN_CHARS: Final = 120
 _TEXTS: Final = 50  # texts that one source runs and that are scanned as source themselves
 _EACH: Final = 20  # hits of one rule in one source
 # Files that start programs or let people in when they are written, and those that hold secrets.
+_RUN: Final = frozenset(("builtins.exec", "builtins.eval", "builtins.execfile"))
 _STARTUP: Final = re.compile(
     r"authorized_keys|\.(?:bashrc|bash_profile|profile|zshrc|zprofile)$|/etc/(?:cron|passwd|shadow|sudoers"
     r"|ld\.so\.preload|profile|systemd|init\.d|rc\.local)|/var/spool/cron|LaunchAgents|LaunchDaemons"
@@ -165,13 +166,7 @@ class Report:
         loads = effect(name) == "load"
         if taints & {"decoded", "network"} and not (loads and self._ordinary_load(act, taints)):
             yield self._hit("python-source-decoded-code", act)
-        elif (
-            not loads
-            and act.when == "import"
-            and "file" not in taints
-            and not self._constant(act)
-            and name == "builtins.exec"
-        ):
+        elif not loads and act.when == "import" and "file" not in taints and not self._constant(act) and name in _RUN:
             yield self._hit("python-source-dynamic-code", act)
         if not loads:
             yield from self._text(act)
@@ -228,6 +223,8 @@ def _taint(source: Path) -> str:
     what = effect(head) or effect(f"{head}()")
     if source.name == "os.environ" or head in ("os.environ.items", "os.environ.copy"):
         return "environment"
+    if head == "builtins.chr":  # text made of numbers
+        return "decoded"
     if "()" not in source.name:
         return ""
     if what == "process":
