@@ -25,6 +25,7 @@ from tests.samples import (
     names,
     numpyfiles,
     opcodes,
+    orbaxfiles,
     ordinary_files,
     ordinary_pickles,
     ordinary_science,
@@ -68,6 +69,7 @@ HOSTILE = (
     exhaustion,
     manifestfiles,
     flaxfiles,
+    orbaxfiles,
 )
 
 
