@@ -26,7 +26,8 @@ Format = Literal["text", "json", "ndjson"]
 _CONFIG_BYTES = 1 * MIB  # a settings file; a larger one is something else
 _TARGETS = 100_000  # places from --targets; they are held in memory, unlike the objects in them
 _LINE_BYTES_LEAST = 64 * KIB  # a record without findings fits, whatever the object is called
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgtp]i?b|b|)", re.IGNORECASE)
+_LINE_CHARS = 64 * KIB  # of one line of --targets; the longest path that a kernel or S3 takes is far shorter
+_SIZE = re.compile(r"(\d{1,20}(?:\.\d{1,20})?)\s*([kmgtp]i?b|b|)", re.IGNORECASE | re.ASCII)
 _POWERS = {letter: power for power, letter in enumerate("kmgtp", 1)}
 _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
@@ -112,7 +113,7 @@ def _seconds(said: Said) -> float:
 
 def _count(said: Said) -> int:
     text = str(said[0]).strip()
-    if isinstance(said[0], bool) or not (text.isascii() and text.isdigit() and 1 <= int(text) <= 10_000):
+    if isinstance(said[0], bool) or not (re.fullmatch("[0-9]{1,9}", text) and 1 <= int(text) <= 10_000):
         _refuse(said, "a whole number from 1 to 10000")
     return int(text)
 
@@ -292,12 +293,11 @@ def _near(name: str, known: Iterable[str]) -> str:
 def _targets(path: str) -> list[str]:
     """The paths in the file `path`, one a line; empty lines are passed over. Bytes that are no UTF-8 are kept."""
     try:
-        number = 0 if path == "-" else path
-        with open(number, encoding="utf-8", errors="surrogateescape", closefd=path != "-") as lines:
+        with open(0 if path == "-" else path, encoding="utf-8", errors="surrogateescape", closefd=path != "-") as lines:
             found: list[str] = []
-            for line in lines:
-                if len(found) > _TARGETS:
-                    break
+            while len(found) <= _TARGETS and (line := lines.readline(_LINE_CHARS)):
+                if len(line) == _LINE_CHARS:
+                    raise ValueError(f"a line of {_LINE_CHARS} characters or more")
                 found += [line.rstrip("\r\n")] if line.strip() else []
     except (OSError, ValueError) as error:
         raise UsageError(f"--targets {path}: {_cause(error)}; name a file with one path a line, or -") from error
@@ -356,7 +356,7 @@ def _parsed(path: str, text: str) -> dict[str, object]:
 
     try:
         table: object = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # also for a number of thousands of digits
         raise UsageError(f"{path}: not valid TOML: {error}") from error
     if Path(path).name == "pyproject.toml":
         for key in ("tool", "modelaudit"):

@@ -205,6 +205,10 @@ SIZES = "a size; write bytes or a number with KB, MB, GB, TB, KiB, MiB, GiB or T
         ("max_file_size", "-1", SIZES),
         ("max_file_size", "1e9", SIZES),
         ("max_file_size", "", SIZES),
+        ("max_file_size", "9" * 5000, SIZES),
+        ("max_file_size", "9" * 400 + ".5PB", SIZES),
+        ("max_file_size", "٣MB", SIZES),
+        ("workers", "9" * 5000, "a whole number from 1 to 10000"),
         ("max_file_size", "0", "a size that can be used; at least 1 byte"),
         ("max_total_size", "99999999PB", "a size that can be used; at least 1 byte"),
         ("max_line_bytes", "100", "a size that can be used; at least 65536 bytes"),
@@ -258,6 +262,7 @@ def test_contradiction_between_places(elsewhere: Path) -> None:
     [
         ("workers = 1\nworkers = 2", "conf.toml: not valid TOML: Cannot overwrite a value (at end of document)"),
         ("x = [" + "[" * 5000, "conf.toml: not valid TOML: maximum recursion depth exceeded"),
+        ("workers = " + "9" * 5000, "conf.toml: not valid TOML: Exceeds the limit"),
         ("fail_up = 1", "conf.toml: unknown setting 'fail_up'; did you mean fail_on? Known: format, output, workers"),
         ('paths = ["a"]', "conf.toml: unknown setting 'paths'. Known: format"),
         ("workers = true", "conf.toml: workers: True is not a whole number from 1 to 10000"),
@@ -311,6 +316,9 @@ def test_targets_that_are_of_no_use(elsewhere: Path) -> None:
     (elsewhere / "long").write_text("a\n" * 100_001)
     assert refused(targets="long") == (
         "--targets long: more than 100000 paths; split the file, or name folders and prefixes"
+    )
+    assert refused(targets="/dev/zero") == (
+        "--targets /dev/zero: a line of 65536 characters or more; name a file with one path a line, or -"
     )
 
 
