@@ -13,7 +13,7 @@ from modelaudit.errors import LimitExceeded, ParseError
 
 _PAGE_BYTES = 1024  # read at a time around a place; tables are mostly smaller
 _TABLE_BYTES = 64  # of a table that is fetched ahead; few have more than a dozen fields
-_VISITS_MOST = 1_000_000  # tables and strings; real models have some thousands
+_VISITS_MOST = 500_000  # tables and strings; real models have some thousands
 _ELEMENTS_MOST = 16_000_000  # numbers in vectors that are read
 _WIDTHS = {"b": 1, "B": 1, "h": 2, "H": 2, "i": 4, "I": 4, "q": 8, "Q": 8, "f": 4, "d": 8}
 _STRUCTS = {code: struct.Struct("<" + code) for code in _WIDTHS}
@@ -84,8 +84,10 @@ class Flatbuffer:
         return [self.table(place) for place in places]
 
     def references(self, vector: tuple[int, int]) -> list[int]:
-        """What the references in a vector lead to."""
+        """What the references in a vector lead to, as many as may be visited."""
         start, count = vector
+        if count > _VISITS_MOST:
+            raise LimitExceeded("flatbuffer_visits", count, _VISITS_MOST)
         return [start + 4 * index + value for index, value in enumerate(self.numbers((start, count), "I"))]
 
     def numbers(self, vector: tuple[int, int], code: str) -> tuple[int, ...]:

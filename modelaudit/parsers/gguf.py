@@ -182,6 +182,7 @@ class _Reader:
         self._read_bytes = len(self._window)
         self._length = struct.Struct(order + "Q")
         self._bad_byte = re.compile(b"")
+        self._nested = 0
         self.position = 0
         self.byte_tokens: list[bytes] = []
 
@@ -303,6 +304,9 @@ class _Reader:
             if depth >= _ARRAY_DEPTH:
                 raise _Halt("malformed", f"arrays nested deeper than {_ARRAY_DEPTH}", self.position)
             self._room(count, self._length.size + 4, "array")
+            self._nested += count
+            if self._nested > _ENTRIES_MOST:
+                raise _Halt("limit", f"{self._nested} arrays in arrays", self.position, self._nested)
             for _ in range(count):
                 self._array(key, depth + 1)
         else:

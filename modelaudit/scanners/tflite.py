@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from modelaudit.blob import Blob, SliceBlob, read
+from modelaudit.errors import ParseError
 from modelaudit.limits import Limits
 from modelaudit.model import Asset, Child, Evidence, Hit, Note, Severity
 from modelaudit.parsers.tflite import CUSTOM, TYPE_BITS, Code, Model, Subgraph, Tensor, parse
@@ -78,10 +79,11 @@ def scan(blob: Blob, limits: Limits, /) -> Iterator[Hit | Child | Asset | Note]:
     tensors = [tensor for graph in model.subgraphs for tensor in graph.tensors]
     names = tuple(tensor.name.decode("utf-8", "replace") for tensor in tensors[: limits.tensors_named])
     yield Asset("", "tflite", blob.size, names, len(tensors))
-    if model.stop is not None:
-        place = getattr(model.stop, "offset", 0)
-        yield Hit("tflite-malformed", place, {"what": str(model.stop)})
-        yield Note("broken", f"TensorFlow Lite model: {model.stop}", place)
+    if isinstance(model.stop, ParseError):
+        yield Hit("tflite-malformed", model.stop.offset, {"what": model.stop.message})
+        yield Note("broken", f"TensorFlow Lite model: {model.stop.message}", model.stop.offset)
+    elif model.stop is not None:
+        yield Note(model.stop.limit, f"TensorFlow Lite model: {model.stop}")
     yield from _operators(blob, model)
     yield from _indexes(model)
     yield from _recursion(model.subgraphs)

@@ -53,12 +53,12 @@ def test_a_table_without_a_vtable_is_an_error() -> None:
             Flatbuffer(BytesBlob(struct.pack("<I4si", 8, b"TFL3", distance) + bytes(20))).root()
 
 
-def test_one_table_a_million_times_is_too_much() -> None:
+def test_one_table_half_a_million_times_is_too_much() -> None:
     """The same table may be referred to often, and is counted each time."""
     buffer = Flatbuffer(BytesBlob(flatbuffer({0: Number("i", 1)})))
     place = buffer.root().place
     with pytest.raises(LimitExceeded):
-        for _ in range(1_000_001):
+        for _ in range(500_001):
             buffer.table(place)
 
 

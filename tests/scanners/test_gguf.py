@@ -1,5 +1,8 @@
 """GGUF: each rule with a file that fires it and one next to it that does not."""
 
+import io
+import zipfile
+
 import pytest
 
 from modelaudit.blob import RootBlob
@@ -184,3 +187,15 @@ def test_a_large_vocabulary_costs_few_rounds() -> None:
     assert here.rounds <= 8
     assert here.bytes_fetched < len(data) * 1.3
     assert size > here.bytes_fetched
+
+
+def test_the_model_of_a_llamafile_is_found() -> None:
+    """A llamafile is a program and a zip in one; the model is stored in it, and its template is looked at."""
+    out = io.BytesIO()
+    out.write(b"MZqFpD='\n" + bytes(4096))
+    with zipfile.ZipFile(out, "a") as archive:
+        archive.writestr(".args", "-m\nmodel.gguf\n")
+        archive.writestr("model.gguf", model(("tokenizer.chat_template", STR, make.ESCAPE)))
+    found = look(out.getvalue())
+    assert any("model.gguf:tokenizer.chat_template" in finding.location for finding in found.findings)
+    assert any("llamafile" in finding.message for finding in found.findings)

@@ -120,3 +120,10 @@ def test_the_same_weights_may_serve_twice() -> None:
     """Tensors share a buffer."""
     tensors = [TENSORS[0], tensor("w", [4], 1), tensor("v", [2, 2], 1)]
     assert look(model(graphs=[graph(tensors, make.NODES)], buffers=[buffer(), buffer(WEIGHTS)])).findings == ()
+
+
+def test_too_many_tables_are_said() -> None:
+    """A model that asks for more visits than are allowed is not called clean."""
+    data = model(graphs=[{0: Numbers("I", [0] * 500_001)}])
+    found = look(data)
+    assert (found.status, found.reason) == ("partial", "flatbuffer_visits")
