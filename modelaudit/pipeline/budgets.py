@@ -58,17 +58,27 @@ class TotalBudget:
 
     def __init__(self, allowed: int | None) -> None:
         self._allowed = allowed
-        self._taken = 0
+        self._used = 0
+        self._reserved = 0
+        self._settled = anyio.Event()
         self.spent = False
 
-    def take(self, count: int) -> bool:
-        """Reserve `count` bytes; False, and `spent` from then on, when they are not there."""
-        if self._allowed is not None and self._taken + count > self._allowed:
-            self.spent = True
-            return False
-        self._taken += count
+    async def take(self, count: int) -> bool:
+        """Reserve `count` bytes; False, and `spent` from then on, when they are not there.
+
+        Reservations are larger than what is read in the end: while there are others, theirs may come back.
+        """
+        while self._allowed is not None and self._used + self._reserved + count > self._allowed:
+            if self.spent or self._used + count > self._allowed:
+                self.spent = True
+                return False
+            await self._settled.wait()
+        self._reserved += count
         return True
 
     def settle(self, taken: int, used: int) -> None:
         """Turn a reservation of `taken` bytes into the `used` bytes that were read."""
-        self._taken += used - taken
+        self._reserved -= taken
+        self._used += used
+        self._settled.set()
+        self._settled = anyio.Event()

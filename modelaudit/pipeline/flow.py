@@ -13,7 +13,7 @@ from modelaudit.catalogue import Hint
 from modelaudit.errors import ModelauditError, SourceError
 from modelaudit.limits import Limits
 from modelaudit.model import Ended, FileReport, Inspection, Target
-from modelaudit.pipeline.objects import Auditor, report
+from modelaudit.pipeline.objects import Auditor, refusal, report
 from modelaudit.pipeline.policy import Policy
 from modelaudit.progress import Progress
 from modelaudit.sources.interface import Source
@@ -109,8 +109,7 @@ class Flow:
 
     async def _one(self, source: Source, target: Target) -> FileReport:
         if self._auditor is None:
-            refused = Inspection("failed" if target.failed else "skipped", *target.skip) if target.skip else _DRY_RUN
-            return report(target, refused, 0, 0)
+            return report(target, refusal(target, self._limits) or _DRY_RUN, 0, 0)
         return await self._auditor.audit(source, target)
 
     async def _leftover(

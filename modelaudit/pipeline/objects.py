@@ -3,8 +3,8 @@
 import itertools
 import os
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import PurePosixPath
 from typing import Protocol
 
@@ -30,8 +30,25 @@ class Scans(Protocol):
 
 
 class _Stop(Exception):
-    def __init__(self, status: Status, reason: str, message: str) -> None:
-        self.inspection = Inspection(status=status, reason=reason, message=message)
+    def __init__(self, inspection: Inspection) -> None:
+        self.inspection = inspection
+
+
+def _stop(status: Status, reason: str, message: str) -> _Stop:
+    return _Stop(Inspection(status=status, reason=reason, message=message))
+
+
+def refusal(target: Target, limits: Limits) -> Inspection | None:
+    """Why `target` is not to be read at all, as far as its listing tells."""
+    most = limits.max_file_bytes
+    if target.skip is not None:
+        return Inspection("failed" if target.failed else "skipped", *target.skip)
+    if target.size == 0:
+        return Inspection("skipped", "empty", "the object has no bytes")
+    if most is not None and target.size is not None and target.size > most:
+        message = f"{target.size} bytes, at most {most} allowed by --max-file-size"
+        return Inspection("skipped", "max_file_size", message)
+    return None
 
 
 class Auditor:
@@ -67,15 +84,11 @@ class Auditor:
 
     def _refuse(self, target: Target) -> None:
         """Stop before anything is read, where that is already decided."""
-        most = self._limits.max_file_bytes
-        if target.skip is not None:
-            raise _Stop("failed" if target.failed else "skipped", *target.skip)
-        if target.size == 0:
-            raise _Stop("skipped", "empty", "the object has no bytes")
-        if most is not None and target.size is not None and target.size > most:
-            raise _Stop("skipped", "max_file_size", f"{target.size} bytes, at most {most} allowed by --max-file-size")
+        refused = refusal(target, self._limits)
+        if refused is not None:
+            raise _Stop(refused)
         if self.total.spent:
-            raise _Stop("skipped", "total_budget", "the run had read --max-total-size bytes before")
+            raise _stop("skipped", "total_budget", "reading more would exceed --max-total-size")
 
 
 class _Flow:
@@ -111,9 +124,10 @@ class _Flow:
             size = before.st_size
             self.target = _with(self.target, size, f"{size}-{before.st_mtime_ns}")
             self._auditor._refuse(self.target)
-            reserved = min(size, self._limits.whole_object_bytes)
-            self._take(reserved)
-            outcome = await self._scan(descriptor, [(0, size)])
+            async with self._spending(min(size, self._limits.whole_object_bytes)):
+                outcome = await self._scan(descriptor, [(0, size)])
+                if isinstance(outcome, Done):
+                    self.bytes_read += outcome.inspection.bytes_viewed
             after = os.fstat(descriptor)
         finally:
             os.close(descriptor)
@@ -122,10 +136,7 @@ class _Flow:
             raise SourceError("changed", f"{self.target.uri} was changed while it was read, twice")
         if isinstance(outcome, Need):
             raise SourceError("internal", "the scan asked for bytes beyond the end of the file")
-        found = _inspection(outcome)
-        self.bytes_read = found.bytes_viewed
-        self._auditor.total.settle(reserved, self.bytes_read)
-        return found
+        return _inspection(outcome)
 
     async def _remote(self) -> Inspection:
         ahead = ReadAhead(self._limits)
@@ -163,19 +174,19 @@ class _Flow:
         after = spool.bytes_fetched + count
         if after > self._limits.spool_object_bytes:
             most = self._limits.spool_object_bytes
-            raise _Stop("failed", "spool_limit", f"the scan needs {after} bytes of the object, at most {most} allowed")
+            raise _stop("failed", "spool_limit", f"the scan needs {after} bytes of the object, at most {most} allowed")
         if spool.bytes_fetched <= self._limits.memfd_bytes < after:
             await stack.enter_async_context(self._auditor._large)
-        self._take(count)
-        if len(ranges) == 1:
-            await self._fetch(spool, *ranges[0])
-            return
-        try:
-            async with anyio.create_task_group() as group:
-                for offset, length in ranges:
-                    group.start_soon(self._fetch, spool, offset, length)
-        except BaseExceptionGroup as errors:
-            raise first_cause(errors) from None
+        async with self._spending(count):
+            if len(ranges) == 1:
+                await self._fetch(spool, *ranges[0])
+                return
+            try:
+                async with anyio.create_task_group() as group:
+                    for offset, length in ranges:
+                        group.start_soon(self._fetch, spool, offset, length)
+            except BaseExceptionGroup as errors:
+                raise first_cause(errors) from None
 
     async def _fetch(self, spool: Spool, offset: int, length: int) -> None:
         async with self._auditor._in_flight.hold(length):
@@ -193,9 +204,16 @@ class _Flow:
         self._seconds -= spent  # the rounds of one object share its time
         return outcome
 
-    def _take(self, count: int) -> None:
-        if not self._auditor.total.take(count):
-            raise _Stop("skipped", "total_budget", "reading it would exceed --max-total-size")
+    @asynccontextmanager
+    async def _spending(self, count: int) -> AsyncIterator[None]:
+        """Reserve `count` bytes for the block; what it then has read is spent, and no more."""
+        total, before = self._auditor.total, self.bytes_read
+        if not await total.take(count):
+            raise _stop("skipped", "total_budget", "reading it would exceed --max-total-size")
+        try:
+            yield
+        finally:
+            total.settle(count, self.bytes_read - before)
 
 
 def _with(target: Target, size: int, version: str | None) -> Target:

@@ -1,5 +1,6 @@
 """Where the fetched ranges of one object lie, and which ranges to fetch next."""
 
+import errno
 import os
 import tempfile
 from collections.abc import Iterable, Sequence
@@ -17,7 +18,7 @@ class Spool:
     """A sparse, nameless file of the object's size that holds the ranges fetched so far.
 
     Small objects lie in memory (memfd), larger ones in an unlinked temporary file. `descriptor` is
-    read-only and is what a worker gets.
+    read-only and is what a worker gets. Raises `SourceError("too_large")` for a size that no file can have.
     """
 
     def __init__(self, size: int, limits: Limits, folder: Path | None = None) -> None:
@@ -32,8 +33,10 @@ class Spool:
         try:
             os.ftruncate(self._file, size)
             self.descriptor = os.open(f"/proc/self/fd/{self._file}", os.O_RDONLY | os.O_CLOEXEC)
-        except OSError:
+        except (OSError, OverflowError) as error:
             os.close(self._file)
+            if isinstance(error, OverflowError) or error.errno == errno.EFBIG:
+                raise SourceError("too_large", f"no file of this machine can be {size} bytes long") from error
             raise
 
     def add(self, offset: int, data: bytes) -> None:

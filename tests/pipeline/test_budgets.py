@@ -60,17 +60,36 @@ async def test_a_waiter_that_gives_up_does_not_block_the_next() -> None:
             await reached.wait()
 
 
-def test_the_total_is_a_wall() -> None:
+async def test_the_total_is_a_wall() -> None:
     """What does not fit is refused, and from then on the budget counts as spent."""
     total = TotalBudget(100)
-    assert total.take(60)
+    assert await total.take(60)
     total.settle(60, 10)
-    assert total.take(90)
+    assert await total.take(90)
     assert not total.spent
-    assert not total.take(1)
+    total.settle(90, 90)
+    assert not await total.take(1)
     assert total.spent
 
 
-def test_no_bound_means_no_bound() -> None:
+async def test_a_reservation_is_not_yet_spent() -> None:
+    """While others hold more than they will read, what does not fit waits for what they give back."""
+    total, got = TotalBudget(100), []
+
+    async def late() -> None:
+        got.append(await total.take(80))
+
+    with anyio.fail_after(2):
+        assert await total.take(60)
+        async with anyio.create_task_group() as group:
+            group.start_soon(late)
+            await anyio.wait_all_tasks_blocked()
+            assert not got
+            assert not total.spent
+            total.settle(60, 20)
+    assert got == [True]
+
+
+async def test_no_bound_means_no_bound() -> None:
     """Without --max-total-size everything may be read."""
-    assert TotalBudget(None).take(1 << 60)
+    assert await TotalBudget(None).take(1 << 60)

@@ -275,12 +275,26 @@ async def test_globs_choose_objects() -> None:
 
 
 async def test_a_dry_run_reads_nothing() -> None:
-    """It lists what would be read."""
-    source = Memory({"a": b"x" * 10})
-    flow, records, _ = flow_over(source, dry_run=True)
+    """It lists what would be read, and says of the rest what a real run would say."""
+    source = Memory({"a": b"x" * 10, "empty": b"", "large": b"x" * 1000})
+    flow, records, _ = flow_over(source, dry_run=True, limits=Limits(max_file_bytes=10))
     await flow.run()
     assert source.reads == []
-    assert [(record.reason, record.size) for record in records] == [("dry_run", 10)]
+    said = {record.uri: (record.reason, record.size) for record in records}
+    assert said == {
+        "memory:a": ("dry_run", 10),
+        "memory:empty": ("empty", 0),
+        "memory:large": ("max_file_size", 1000),
+    }
+
+
+async def test_a_budget_is_spent_by_what_is_read() -> None:
+    """Objects in flight reserve more than they read, and one that cannot be read gives all of it back."""
+    source = Memory({f"forbidden {number}": b"x" * 1000 for number in range(20)} | {"fine": b"x" * 1000})
+    flow, records, _ = flow_over(source, limits=Limits(concurrency=8, max_total_bytes=2500))
+    await flow.run()
+    assert Counter(record.reason for record in records) == {"access_denied": 20, None: 1}
+    assert flow.ended == "complete"
 
 
 async def test_a_reader_that_goes_away_ends_the_run() -> None:

@@ -3,9 +3,11 @@
 import os
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from modelaudit.errors import SourceError
 from modelaudit.limits import KIB, MIB, Limits
 from modelaudit.pipeline.spool import ReadAhead, Spool, absent, merge
 
@@ -109,3 +111,13 @@ def test_a_large_spool_is_a_sparse_file() -> None:
         assert status.st_blocks * 512 < MIB
     finally:
         spool.close()
+
+
+@pytest.mark.parametrize("size", [1 << 62, (1 << 63) - 1, 1 << 63, 10**19])
+def test_a_size_that_no_file_can_have(size: int) -> None:
+    """A server may say any number: that is one object's failure, not the run's."""
+    before = len(os.listdir("/proc/self/fd"))
+    with pytest.raises(SourceError) as refused:
+        Spool(size, LIMITS)
+    assert refused.value.reason == "too_large"
+    assert len(os.listdir("/proc/self/fd")) == before
