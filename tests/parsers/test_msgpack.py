@@ -91,7 +91,7 @@ def layers(count: int) -> bytes:
 
 def test_layers_that_are_alike_are_asked_for_at_once() -> None:
     """Rounds do not grow with the number of layers, and bodies stay where they are."""
-    rounds = {}
+    rounds: dict[int, int] = {}
     for count in (4, 40):
         data = layers(count)
         extents: list[tuple[int, int]] = []

@@ -17,8 +17,8 @@ DOCUMENT = b"""<?xml version="1.0" standalone="yes"?><!-- <!DOCTYPE no> --><?sty
 <!ATTLIST net v CDATA "&b;"><!ENTITY d PUBLIC "q" "http://x/" NDATA gif>]><net a="1&b;2">t&b;u<b/>&#65;</net>"""
 
 
-def read(data: bytes, **options: int) -> list[xml.Event]:
-    return list(xml.events(BytesBlob(data), LIMITS, **options))
+def read(data: bytes) -> list[xml.Event]:
+    return list(xml.events(BytesBlob(data), LIMITS))
 
 
 def names(data: bytes) -> list[str]:
