@@ -15,12 +15,12 @@ from botocore.utils import parse_timestamp
 
 from modelaudit.limits import Limits
 from modelaudit.sources.retry import AttemptError, Host
-from modelaudit.sources.s3.faults import ERRORS, fault, refusal
+from modelaudit.sources.s3.faults import ERRORS, bad_answer, fault, refusal
+from modelaudit.sources.s3.session import Session
 from modelaudit.sources.s3.signing import Signer, Way, learn, utc_now
 
 Headers = Mapping[str, str]  # names in lower case, or in any
 _Read = Callable[[int], Awaitable[bytes]]
-_ERROR_BYTES = 64 << 10  # of an error's document; S3's have a few hundred
 _ERROR_CODE = re.compile(rb"<Code>([^<]{1,100})</Code>")
 # Refusals of a request as such: the library may know another region, or another way to sign.
 _FOR_THE_LIBRARY = frozenset(
@@ -116,18 +116,13 @@ class Connection:
         url = way.url(place.key)
         keys = await self._credentials.get_frozen_credentials()
         headers = self._signer.headers(way, url, keys, asked, utc_now())
-        raw = (await self._client._endpoint.http_session.send(_Request(url, headers))).raw
-        if raw.status < 300 and not raw.history:
+        answer = await self._client._endpoint.http_session.send(_Request(url, headers))
+        raw = answer.raw
+        if raw.status < 300:
             return Answer(raw.status, raw.headers, raw.content.read, raw.close, place.uri)
-        try:
-            said = b""
-            while len(said) < _ERROR_BYTES and (more := await raw.content.read(_ERROR_BYTES - len(said))):
-                said += more
-        finally:
-            raw.close()
-        code = _ERROR_CODE.search(said)
+        code = _ERROR_CODE.search(await answer.content)
         name = code[1].decode("ascii", "replace") if code else ""
-        if raw.history or raw.status < 400 or name in _FOR_THE_LIBRARY:
+        if raw.status < 400 or name in _FOR_THE_LIBRARY:
             return None
         raise refusal(place.uri, name, raw.status, raw.headers)
 
@@ -151,7 +146,7 @@ class Connection:
             self._client._endpoint.http_session.send  # noqa: B018  what `_get_signed` needs is there
         except AttributeError:  # another version of the library, or another HTTP library below it
             return None
-        if self._credentials is None or body.raw_stream.history:
+        if self._credentials is None:
             return None
         keys = await self._credentials.get_frozen_credentials()
         return learn(str(request.url), request.headers, place.key, keys.access_key)
@@ -166,6 +161,8 @@ class Connection:
             page: Mapping[str, Any] = await client.list_objects_v2(**asked)
         except ERRORS as error:
             raise fault(error, what) from None
+        if "IsTruncated" not in page and "Name" not in page:
+            raise bad_answer(what, "it is no listing; is AWS_ENDPOINT_URL right?")
         return page
 
     async def _opened(self, what: str) -> Any:
@@ -178,6 +175,7 @@ class Connection:
     async def _open(self, what: str) -> Any:
         limits = self._limits
         config = AioConfig(
+            http_session_cls=Session,
             max_pool_connections=limits.concurrency,
             connect_timeout=limits.connect_timeout_seconds,
             read_timeout=limits.stall_timeout_seconds,

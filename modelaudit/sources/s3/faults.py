@@ -13,6 +13,7 @@ from botocore import exceptions as aws
 from botocore.parsers import ResponseParserError
 
 from modelaudit.sources.retry import AttemptError
+from modelaudit.sources.s3.session import Elsewhere
 
 # All that a call of the library may raise. What it makes of a nonsensical answer is a ValueError or the like.
 ERRORS = (
@@ -84,6 +85,8 @@ _NO_CREDENTIALS = (
 )
 _BAD_ADDRESS = (aws.ParamValidationError, aws.UnsupportedS3ArnError, aws.InvalidRegionError)
 _SECONDS = re.compile(r"\d{1,9}(\.\d{1,9})?")
+_ELSEWHERE = " sends elsewhere: is AWS_ENDPOINT_URL or the region right?"
+_REDIRECTS = (301, 302, 303, 307, 308)  # none is followed
 _CODE = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -93,6 +96,8 @@ def fault(error: BaseException, what: str) -> AttemptError:
         return _refusal(error, what)
     if isinstance(error, _NO_CREDENTIALS):
         return AttemptError("credentials", f"{what}: {_no_credentials(error)}; {HOW_TO_GIVE}")
+    if isinstance(error, Elsewhere):
+        return AttemptError("refused", f"{what}: the server{_ELSEWHERE}")
     if isinstance(error, _BAD_ADDRESS):
         return AttemptError("bad_address", f"{what} is not the address of an S3 bucket or object")
     return _no_answer(error, what)
@@ -174,7 +179,8 @@ def refusal(what: str, said: str, status: int, headers: dict[str, str]) -> Attem
         return AttemptError("range", f"{what} has no such byte")
     if status == 403:
         return AttemptError("access_denied", f"{what}: access denied ({code})")
-    return AttemptError("refused", f"{what}: the server refused the request ({code}, HTTP {status})")
+    elsewhere = f"; it{_ELSEWHERE}" if status in _REDIRECTS else ""
+    return AttemptError("refused", f"{what}: the server refused the request ({code}, HTTP {status}){elsewhere}")
 
 
 def _retry_after(said: str) -> float:

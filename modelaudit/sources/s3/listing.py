@@ -15,6 +15,7 @@ from modelaudit.sources.s3.ranges import RangeRead, etag
 
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
 _ARCHIVED = ("GLACIER", "DEEP_ARCHIVE")
+_EMPTY_PAGES = 10_000  # in a row; a page can be empty where very many objects were deleted
 _UNDECIDED = ("access_denied", "refused")  # the listing may be closed and the object open
 
 
@@ -37,6 +38,40 @@ def address(path: str) -> Address:
     if not _BUCKET.fullmatch(bucket):
         raise SourceError("bad_address", f"{scheme}: what follows {scheme}:// is not the name of a bucket")
     return Address(scheme.lower(), bucket, key)
+
+
+class _Way:
+    """Where a listing goes on, for as long as it gets anywhere. Keeps one page and two tokens, however long it is."""
+
+    def __init__(self, what: str) -> None:
+        self.token: str | None = None
+        self._what = what
+        self._mark: str | None = None  # an earlier token; set anew after 1, 2, 4, 8 … pages, so any circle meets it
+        self._pages, self._next_mark, self._empty = 0, 1, 0
+        self._last: Sequence[Target] = ()
+
+    def check(self, targets: Sequence[Target]) -> None:
+        """Take in a page. Raises `SourceError` if it is the last one again."""
+        if targets and targets == self._last:
+            raise self._bad("the server gives the same page again")
+        self._last = targets
+        self._empty = 0 if targets else self._empty + 1
+        if self._empty > _EMPTY_PAGES:
+            raise self._bad("the server says again and again that there is more, and lists nothing")
+
+    def go_on(self, token: str | None) -> None:
+        """Take in where the server says to go on. Raises `SourceError` if it has been there."""
+        if token is None:
+            raise self._bad("the server says that there is more, but not where to go on")
+        if token in (self.token, self._mark):
+            raise self._bad("the server goes round in a circle")
+        self._pages += 1
+        if self._pages == self._next_mark:
+            self._mark, self._next_mark = token, 2 * self._next_mark
+        self.token = token
+
+    def _bad(self, why: str) -> SourceError:
+        return SourceError("bad_answer", f"{self._what}: {why}")
 
 
 class Listing:
@@ -98,18 +133,16 @@ class Listing:
         return Target(place.uri(), f"{place.bucket}/{place.key}", chunk.size, chunk.version)
 
     async def _below(self, prefix: str) -> AsyncIterator[Sequence[Target]]:
-        token: str | None = None
+        way = _Way(f"listing {self._place.uri()}")
         while True:
-            page = await self._page(prefix, self._limits.page_objects, token)
+            page = await self._page(prefix, self._limits.page_objects, way.token)
             targets = self._targets(page, prefix)
+            way.check(targets)
             if targets:
                 yield targets
             if not page.get("IsTruncated"):
                 return
-            before, token = token, page.get("NextContinuationToken")
-            if token is None or token == before:
-                what = f"listing {self._place.uri()}"
-                raise SourceError("bad_answer", f"{what}: the server says that there is more, but not where to go on")
+            way.go_on(page.get("NextContinuationToken"))
 
     async def _page(self, prefix: str, most: int, token: str | None) -> Mapping[str, Any]:
         what = f"listing {self._place.uri()}"
@@ -130,7 +163,7 @@ class Listing:
             skip = ("archived", f"in storage class {entry['StorageClass']}: restore it first")
         elif size == 0 and key.endswith("/"):
             skip = ("folder_marker", "an empty object that stands for a folder")
-        named, known = f"{self._place.bucket}/{key}", None if size < 0 else size
+        named, known = f"{self._place.bucket}/{key}", size if 0 <= size < 1 << 63 else None
         return Target(self._place.uri(key), named, known, etag(entry.get("ETag")), None, skip)
 
     def _failed(self, error: SourceError) -> Target:

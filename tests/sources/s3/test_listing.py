@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 import pytest
 
+from modelaudit.errors import SourceError
 from modelaudit.limits import Limits
 from modelaudit.model import Target
-from modelaudit.sources.s3 import S3
+from modelaudit.sources.s3 import S3, listing, session
 from tests.servers.fault_proxy import FaultProxy
 from tests.servers.faults import Fault, s3_error, slow_down
 from tests.servers.seaweed import LISTLESS_ACCESS, LISTLESS_SECRET, Seaweed
@@ -218,6 +219,87 @@ async def test_a_listing_that_leads_nowhere_ends(source: S3, aws: FaultProxy, mo
     assert found[-1].skip is not None
     assert found[-1].skip[0] == "bad_answer"
     assert len(found) <= 3
+
+
+def onward(number: int, *keys: str) -> Fault:
+    """A page with `keys` that goes on at the token `number`."""
+    more = f"<IsTruncated>true</IsTruncated><NextContinuationToken>{number}</NextContinuationToken>"
+    return answer(page(*(entry(key) for key in keys), more=more), 1)
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        [onward(number % 3, f"f/{number}") for number in range(40)],
+        [onward(number, "f/a") for number in range(40)],
+        [onward(number) for number in range(40)],
+    ],
+    ids=["a circle", "the same page", "nothing"],
+)
+async def test_a_listing_without_end_ends(
+    source: S3, aws: FaultProxy, monkeypatch: pytest.MonkeyPatch, answers: list[Fault]
+) -> None:
+    """Neither tokens that come round, nor one page for ever, nor empty pages for ever keep a run going."""
+    monkeypatch.setattr(listing, "_EMPTY_PAGES", 5)
+    aws.faults += answers
+    found = await listed(source, "s3://models/f/")
+    assert found[-1].skip is not None
+    assert found[-1].skip[0] == "bad_answer"
+    assert len(found) <= 8
+    assert sum(fault.done for fault in answers) <= 8
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [(b"", 200), (b"<html><body><p>Hello</p></body></html>", 200), (b"", 204), (b"<Other/>", 200)],
+)
+async def test_an_answer_that_is_no_listing_is_no_empty_bucket(body: bytes, status: int, aws: FaultProxy) -> None:
+    """A portal or a wrong endpoint that says 200 must not look as if there were nothing to scan."""
+    aws.faults.append(Fault("answer", "list-type", None, status=status, body=body))
+    async with opened(listing_deadline_seconds=0.5) as source:
+        reason, message = await failure(source, "s3://models/f/")
+    assert (reason, "AWS_ENDPOINT_URL" in message) == ("bad_answer", True)
+
+
+async def test_a_page_without_end_is_not_taken_into_memory(aws: FaultProxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages and errors longer than any of S3's are given up while they come."""
+    monkeypatch.setattr(session, "_ANSWER_BYTES", 1 << 20)
+    aws.faults.append(Fault("answer", "list-type", None, status=200, body=b"<a>" + b" " * (3 << 20)))
+    aws.faults.append(Fault("answer", "long", None, status=400, body=b"<a>" + b" " * (3 << 20)))
+    async with opened(listing_deadline_seconds=0.5, read_deadline_seconds=0.5) as source:
+        assert (await failure(source, "s3://models/f/"))[0] == "bad_answer"
+        with pytest.raises(SourceError) as error:
+            await source.read(Target("s3://models/long", "models/long", 9, "e"), 0, 9, "e")
+        assert error.value.reason == "bad_answer"
+
+
+@pytest.mark.parametrize("status", [302, 303, 307, 308])
+async def test_no_redirect_is_followed(source: S3, aws: FaultProxy, folder: Folder, status: int) -> None:
+    """It could lead anywhere, with a session token in the request."""
+    target = folder.put("a", b"x")
+    away = Fault("answer", "", None, status=status, headers={"Location": "/elsewhere"})
+    aws.faults.append(away)
+    aws.keep_lines = True
+    assert (await failure(source, f"{folder.url}/"))[0] == "refused"
+    with pytest.raises(SourceError) as error:
+        await source.read(target, 0, 1, target.version)
+    assert (error.value.reason, "sends elsewhere" in error.value.message) == ("refused", True)
+    assert not [line for line, _ in aws.counts.lines if "elsewhere" in line]
+
+
+@pytest.mark.parametrize("status", [301, 400])
+async def test_a_region_that_is_always_elsewhere(aws: FaultProxy, status: int) -> None:
+    """A server that answers the question for the region as it answers all others is not asked for ever."""
+    aws.faults += [s3_error(status, "PermanentRedirect", "GET", None), Fault("answer", "HEAD", None, status=status)]
+    async with opened(listing_deadline_seconds=0.5) as source:
+        assert (await failure(source, "s3://models/f/"))[0] == "refused"
+    assert aws.counts.requests["HEAD"] < 20
+
+
+async def test_a_size_beyond_all_numbers_is_unknown(source: S3, aws: FaultProxy) -> None:
+    """The first read tells."""
+    aws.faults.append(answer(page(entry("f/a", 10**30)), 1))
+    assert [target.size for target in await listed(source, "s3://models/f/")] == [None]
 
 
 # --- closed doors -------------------------------------------------------------------------------------------
