@@ -37,6 +37,18 @@ def redacted(text: str) -> str:
     return _ACTIVE.sub(lambda match: match[0].encode("unicode-escape").decode(), text)
 
 
+def say(text: str) -> None:
+    """Write `text` to standard error, if it is there. When it is full or its terminal gone, nothing more is said."""
+    if sys.stderr is None:  # closed by whoever started us
+        return
+    encoding = sys.stderr.encoding or "utf-8"
+    try:
+        sys.stderr.write(text.encode(encoding, "backslashreplace").decode(encoding))
+        sys.stderr.flush()
+    except OSError:
+        sys.stderr = None  # what it still holds would fail again at the end, as exit code 120
+
+
 class Log:
     """The run's log. Warnings are always said, infos with `verbose`; with `quiet` only errors."""
 
@@ -59,7 +71,7 @@ class Log:
         self._say(logging.ERROR, event, values)
 
     def _say(self, level: int, event: str, values: dict[str, object]) -> None:
-        if level >= self._least:
+        if level >= self._least and sys.stderr is not None:
             self._bound = self._bound or _structlog(sys.stderr.isatty(), self._colour)
             self._bound.log(level, event, **values)
 
@@ -88,8 +100,7 @@ class _Stream:
     """Whatever standard error is at the moment: the progress bar puts itself in front of it."""
 
     def msg(self, message: str) -> None:
-        sys.stderr.write(message + "\n")
-        sys.stderr.flush()
+        say(message + "\n")
 
     log = debug = info = warning = error = critical = msg
 

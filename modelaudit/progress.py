@@ -3,6 +3,7 @@
 import sys
 import threading
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
 from modelaudit.model import FileReport
@@ -82,7 +83,8 @@ class Bar:
         with self._lock:
             self._closed = True
             if self._live is not None:
-                self._live.stop()
+                with suppress(OSError):  # the terminal may be gone
+                    self._live.stop()
 
     def line(self, now: float) -> str:
         """What the bar says at `now` (of `time.monotonic`)."""

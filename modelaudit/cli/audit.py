@@ -14,8 +14,9 @@ import anyio.to_thread
 import msgspec
 
 from modelaudit import __version__
+from modelaudit.cli import stopping
 from modelaudit.cli.trouble import explain, tell
-from modelaudit.errors import SinkClosed, SinkFailed
+from modelaudit.errors import SinkClosed, SinkFailed, UsageError
 from modelaudit.logs import Log, redacted
 from modelaudit.model import Ended, FileReport, RunRecord, Summary
 from modelaudit.pipeline import run as run_pipeline
@@ -34,6 +35,7 @@ def execute(settings: Settings) -> int:
     """Run the audit that `settings` describe; gives the exit code. Raises `UsageError` before anything is written."""
     for path in settings.paths:
         source_for(path)
+    _spare_inputs(settings)
     output = Output.standard() if settings.output in (None, "-") else Output.file(str(settings.output))
     settings = _leaving_out(settings, output)
     with (
@@ -70,8 +72,8 @@ class _Audit:
         except SinkFailed as error:
             ended = "failed"
             explain(error, verbose=False)
-        except KeyboardInterrupt:  # while the last of the output was written
-            ended = "interrupted"
+        except KeyboardInterrupt as stop:  # while the last of the output was written
+            ended = _stopped(stop)
         return self._statistics.exit_code(ended)
 
     def _scan(self) -> Ended:
@@ -79,11 +81,12 @@ class _Audit:
         trouble: BaseException
         with closing(watched(self._settings.quiet or (self._output.terminal and self._writes_on))) as progress:
             try:
-                return anyio.run(partial(run_pipeline, self._settings, self._deliver, progress, signals=True))
+                with stopping.held():  # until the flow heeds them
+                    return anyio.run(partial(run_pipeline, self._settings, self._deliver, progress, signals=True))
             except (SinkClosed, SinkFailed):
                 raise
-            except KeyboardInterrupt:
-                return "interrupted"
+            except KeyboardInterrupt as stop:  # before the flow heeded signals
+                return _stopped(stop)
             except Exception as error:  # noqa: BLE001  the command line's top: what was found before is still written
                 trouble = error
         explain(trouble, verbose=self._settings.verbose)
@@ -117,6 +120,10 @@ class _Audit:
             tell(f"{found or 'no findings'} in {summary.objects} objects; see {self._output.name}")
 
 
+def _stopped(stop: KeyboardInterrupt) -> Ended:
+    return "terminated" if isinstance(stop, stopping.Terminated) else "interrupted"
+
+
 def _record(settings: Settings) -> RunRecord:
     return RunRecord(
         version=__version__,
@@ -139,3 +146,19 @@ def _leaving_out(settings: Settings, output: Output) -> Settings:
             if own.startswith(folder):
                 excluded.append(glob.escape(shown(os.path.join(local_path(path), own.removeprefix(folder)))))
     return msgspec.structs.replace(settings, exclude=tuple(excluded))
+
+
+def _spare_inputs(settings: Settings) -> None:
+    """Raise `UsageError` where --output would empty a file that is named to be read."""
+    if settings.output in (None, "-"):
+        return
+    for path in (*settings.paths, *([settings.config] if settings.config else [])):
+        if source_for(path) == "file" and _same_file(str(settings.output), local_path(path)):
+            raise UsageError(f"--output {settings.output}: that is a file to be read; name another one")
+
+
+def _same_file(one: str, other: str) -> bool:
+    try:
+        return os.path.isfile(one) and os.path.samefile(one, other)
+    except (OSError, ValueError):
+        return False

@@ -15,7 +15,7 @@ Examples:
 
 Exit codes: 0 nothing at or above --fail-on; 1 findings, whatever else happened (also after Ctrl-C);
 2 no findings, but something could not be scanned, the run was stopped, nothing was there, or the usage was wrong.
-Ctrl-C and SIGTERM end the run with what is known; a second one ends it at once, with 130 or 143.
+Ctrl-C, SIGTERM and SIGHUP end the run with what is known; a second one ends it at once, with 130, 143 or 129.
 """
 
 

@@ -1,8 +1,9 @@
 """The command line's top: whatever goes wrong is one line for people and an exit code, never a traceback."""
 
-import sys
+import os
 from collections.abc import Sequence
 
+from modelaudit.cli import stopping
 from modelaudit.errors import ModelauditError, SinkClosed
 
 UNUSABLE = 2  # exit code: something could not be scanned, or the usage was wrong
@@ -14,11 +15,13 @@ def guarded(arguments: Sequence[str]) -> int:
     try:
         return _run(arguments)
     except SystemExit as end:
+        if isinstance(end.__context__, BrokenPipeError):  # of help or a listing by typer
+            return 0
         return end.code if isinstance(end.code, int) else 0
-    except SinkClosed:
+    except (SinkClosed, BrokenPipeError):
         return 0  # whoever reads a listing may stop when they have seen enough
-    except KeyboardInterrupt:
-        tell("interrupted")
+    except KeyboardInterrupt as stop:
+        tell("terminated" if isinstance(stop, stopping.Terminated) else "interrupted")
         return UNUSABLE
     except Exception as error:  # noqa: BLE001  the command line's top
         explain(error, verbose=verbose)
@@ -26,28 +29,34 @@ def guarded(arguments: Sequence[str]) -> int:
 
 
 def _run(arguments: Sequence[str]) -> int:
-    from modelaudit.cli import quick
+    if arguments == ["--version"]:
+        from modelaudit import __version__
 
-    asked = quick.scan_of(arguments)
+        os.write(1, f"modelaudit {__version__}\n".encode())
+        return 0
+    with stopping.held():
+        from modelaudit.cli import quick
+
+        asked = quick.scan_of(arguments)
+        if asked is None:
+            from modelaudit.cli.app import app
+        else:
+            from modelaudit.cli.audit import execute
+            from modelaudit.settings import resolve
     if asked is None:
-        from modelaudit.cli.app import app
-
         app(args=list(arguments), prog_name="modelaudit")
         return 0
-    from modelaudit.cli.audit import execute
-    from modelaudit.settings import resolve
-
     return execute(resolve(asked.paths, asked.flags, config=asked.config, targets=asked.targets))
 
 
 def explain(error: BaseException, *, verbose: bool) -> None:
     """Say what happened: what is ours to say in its own words, anything else with its kind and where to look."""
-    from modelaudit.logs import redacted
+    from modelaudit.logs import redacted, say
 
     if verbose and not isinstance(error, ModelauditError):
         import traceback
 
-        _write(redacted("".join(traceback.format_exception(error)).replace("\r", "")))
+        say(redacted("".join(traceback.format_exception(error)).replace("\r", "")))
     if isinstance(error, ModelauditError):
         tell(redacted(str(error)))
     else:
@@ -57,10 +66,6 @@ def explain(error: BaseException, *, verbose: bool) -> None:
 
 def tell(sentence: str) -> None:
     """One line on standard error."""
-    _write(f"modelaudit: {' '.join(sentence.split())}\n")
+    from modelaudit.logs import say
 
-
-def _write(text: str) -> None:
-    if sys.stderr is not None:  # closed by whoever started us
-        sys.stderr.write(text.encode(sys.stderr.encoding, "backslashreplace").decode(sys.stderr.encoding))
-        sys.stderr.flush()
+    say(f"modelaudit: {' '.join(sentence.split())}\n")

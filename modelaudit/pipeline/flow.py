@@ -149,8 +149,15 @@ class Flow:
 
 
 async def heed_signals(flow: Flow, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
-    """End `flow` cleanly on SIGINT or SIGTERM; a second signal ends the process at once."""
-    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+    """End `flow` cleanly on SIGINT, SIGTERM or SIGHUP; a second signal ends the process at once.
+
+    From now on they are no longer blocked, should they have been. An ignored SIGHUP (`nohup`) stays ignored.
+    """
+    heeded = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        heeded.append(signal.SIGHUP)
+    with anyio.open_signal_receiver(*heeded) as signals:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, heeded)
         task_status.started()
         async for number in signals:
             if flow.ended in ("interrupted", "terminated"):

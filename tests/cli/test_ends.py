@@ -18,7 +18,7 @@ from modelaudit.cli import audit, trouble
 from modelaudit.errors import SinkClosed, UsageError
 from modelaudit.model import Ended, FileReport
 from modelaudit.settings import Settings
-from tests.cli.program import ENVIRONMENT, PROGRAM, models, start
+from tests.cli.program import ENVIRONMENT, PROGRAM, models, run, start
 from tests.sinks.records import EVIL, report
 
 MANY = 3000  # some seconds of work, and far more output than a pipe holds
@@ -53,7 +53,9 @@ def begun(process: subprocess.Popen[bytes]) -> IO[bytes]:
     return process.stdout
 
 
-@pytest.mark.parametrize(("number", "ended"), [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "terminated")])
+@pytest.mark.parametrize(
+    ("number", "ended"), [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "terminated"), (signal.SIGHUP, "terminated")]
+)
 def test_a_signal_ends_the_run_with_a_summary(tmp_path: Path, number: int, ended: str) -> None:
     """What was listed has its record, the summary says how it ended, and the exit code is 2 without findings."""
     models(tmp_path, MANY)
@@ -85,6 +87,42 @@ def test_a_signal_after_a_finding(tmp_path: Path) -> None:
     assert process.wait(60) == 1
     assert (records[-1]["ended"], records[-1]["exit_code"]) == ("interrupted", 1)
     process.communicate()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_at_the_very_beginning(tmp_path: Path, number: int) -> None:
+    """Before there is an output: a word, exit code 2, and no half a module. Later: a summary."""
+    models(tmp_path, 500)
+    for delay in (0.06, 0.1, 0.14, 0.18):
+        process = start("scan", "models", "--output", "out", cwd=tmp_path)
+        until(lambda pid=process.pid: caught(pid, number))  # type: ignore[misc]  the interpreter is up
+        time.sleep(delay)
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=60)
+        assert process.returncode in (0, 2)  # 0: it was over
+        assert b"unexpected" not in errors
+        assert b"Traceback" not in errors
+
+
+def caught(pid: int, number: int) -> bool:
+    """Whether the process `pid` has a handler for the signal."""
+    mask = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("SigCgt"))
+    return bool(int(mask.split()[1], 16) >> (number - 1) & 1)
+
+
+def test_a_hangup_that_is_to_be_ignored(tmp_path: Path) -> None:
+    """`nohup modelaudit scan …` goes on when the terminal goes away."""
+    models(tmp_path, MANY)
+    done = subprocess.run(
+        ["/bin/sh", "-c", 'trap "" HUP; "$@" & sleep 1; kill -HUP $!; wait $!', "sh", *PROGRAM, "scan", "models"],
+        cwd=tmp_path,
+        env=ENVIRONMENT,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0
+    assert lines_of(done.stdout)[-1]["ended"] == "complete"
 
 
 def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:
@@ -202,6 +240,53 @@ def test_closed_streams(tmp_path: Path) -> None:
             check=False,
         )
         assert (done.returncode, done.stderr) == (2, errors)
+
+
+@pytest.mark.parametrize("arguments", [["scan", "gone"], ["scan", "--bogus"], ["scan", "--timeout", "x", "models"]])
+def test_standard_error_that_is_full(tmp_path: Path, arguments: list[str]) -> None:
+    """What cannot be said is not said; the exit code never becomes that of a finding."""
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [*PROGRAM, *arguments],
+            cwd=tmp_path,
+            env=ENVIRONMENT,
+            stdout=subprocess.DEVNULL,
+            stderr=full,
+            timeout=60,
+            check=False,
+        )
+    assert done.returncode == 2
+
+
+@pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["scan", "--help"], ["rules"], ["schema"]])
+def test_a_listing_that_nobody_reads(tmp_path: Path, arguments: list[str]) -> None:
+    """`modelaudit --help | head -1` is no finding and no fault."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [*PROGRAM, *arguments],
+        cwd=tmp_path,
+        env=ENVIRONMENT,
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        timeout=60,
+        check=False,
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize("output", ["0.pkl", "../models/0.pkl", "link", "settings.toml"])
+def test_what_is_to_be_read_is_never_written_over(tmp_path: Path, output: str) -> None:
+    """`modelaudit scan model.pkl --output model.pkl` leaves the model as it is."""
+    folder = models(tmp_path)
+    (folder / "link").symlink_to("0.pkl")
+    (folder / "settings.toml").write_text("workers = 1\n")
+    before = (folder / output).read_bytes()
+    done = run("scan", "0.pkl", "--config", "settings.toml", "--output", output, cwd=folder)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"modelaudit: --output {output}: that is a file to be read; name another one\n"
+    assert (folder / output).read_bytes() == before
 
 
 # --- faults of our own ------------------------------------------------------------------------------------------
