@@ -24,7 +24,7 @@ class Place:
 
     __slots__ = ("_askable", "_folders", "name")
 
-    def __init__(self, name: str = "", folders: Mapping[str, Names] | None = None) -> None:
+    def __init__(self, name: str = "", folders: Mapping[str, Names | None] | None = None) -> None:
         self.name = name
         self._folders = folders or {}
         self._askable = folders is not None

@@ -71,6 +71,8 @@ class Engine:
         return found
 
     def _fits(self, format: Format, blob: Blob, limits: Limits) -> bool:
+        if not format.always and not format.fallback:  # those are asked about every blob, for which none is loaded
+            self.require_modules(format)
         fits = getattr(self.scanners.get(format.id), "fits", None)
         return fits is None or bool(fits(blob, limits))
 

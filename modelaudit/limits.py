@@ -45,6 +45,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     connect_timeout_seconds: float = 10.0  # one connection attempt
     stall_timeout_seconds: float = 30.0  # no byte arrives for this long: try again
     listing_deadline_seconds: float = 120.0  # one page of a listing, retries included
+    names: int = 10_000  # names of one folder that a scan may ask for; of a larger one none are known
     page_objects: int = 1000  # objects of one page, and so of the queue between listing and reading
     # --- the run ----------------------------------------------------------------------------------------
     concurrency: int = 64  # objects in flight

@@ -47,7 +47,7 @@ def test_ids_are_unique_and_begin_with_their_class() -> None:
 
 
 def test_every_class_has_samples() -> None:
-    """Each documented bypass of pickles, torch, numpy, joblib, safetensors, GGUF, TFLite, zips and streams is covered."""
+    """Each documented bypass of pickles, torch, numpy, joblib, safetensors, GGUF, TFLite and archives is covered."""
     wanted = {f"B{number:03d}" for number in [*range(1, 54), 68, 72, 73, 74, 77, 85]}
     assert wanted <= {sample.bypass for sample in SAMPLES}
 

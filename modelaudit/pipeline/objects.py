@@ -17,6 +17,7 @@ from modelaudit.model import FileReport, Finding, Inspection, Severity, Status, 
 from modelaudit.pipeline.budgets import Tokens, TotalBudget
 from modelaudit.pipeline.opening import Opener
 from modelaudit.pipeline.spool import Range, ReadAhead, Spool
+from modelaudit.pipeline.surroundings import Names, Surroundings
 from modelaudit.sources.interface import LocalSource, Source
 from modelaudit.workers.pool import Lost, Outcome
 from modelaudit.workers.wire import Broken, Done, Job, Need
@@ -62,6 +63,7 @@ class Auditor:
         self._in_flight = Tokens(limits.in_flight_bytes)
         self._large = anyio.Semaphore(limits.large_objects)
         self._opener = Opener()
+        self._surroundings = Surroundings()
         self.total = TotalBudget(limits.max_total_bytes)
 
     async def audit(self, source: Source, target: Target) -> FileReport:
@@ -99,6 +101,7 @@ class _Flow:
         self._limits = auditor._limits
         self._source = source
         self._seconds = self._limits.timeout_seconds
+        self._folders: dict[str, Names | None] = {}
         self.target = target
         self.bytes_read = 0
 
@@ -199,10 +202,21 @@ class _Flow:
             spool.add(offset, chunk.data)
 
     async def _scan(self, descriptor: int, extents: Sequence[Range]) -> Outcome:
-        job = Job(next(self._auditor._jobs), self.target.uri, self.target.size or 0, tuple(extents))
-        outcome, spent = await self._auditor._pool.scan(job, descriptor, max(self._seconds, 0.1))
-        self._seconds -= spent  # the rounds of one object share its time
-        return outcome
+        """What a worker makes of the bytes at `extents`, and of the names around the object where it asks for them."""
+        for _ in range(self._limits.rounds):
+            number = next(self._auditor._jobs)
+            job = Job(number, self.target.uri, self.target.size or 0, tuple(extents), self._folders)
+            outcome, spent = await self._auditor._pool.scan(job, descriptor, max(self._seconds, 0.1))
+            self._seconds -= spent  # the rounds of one object share its time
+            if not isinstance(outcome, Need):
+                return outcome
+            asked = [folder for folder in outcome.folders[: self._limits.rounds] if folder not in self._folders]
+            for folder in asked:
+                names = await self._auditor._surroundings.names(self._source, self.target, folder)
+                self._folders[folder] = names
+            if outcome.ranges or not asked:
+                return outcome
+        raise SourceError("rounds", f"the scan asked for the names of more than {self._limits.rounds} folders")
 
     @asynccontextmanager
     async def _spending(self, count: int) -> AsyncIterator[None]:

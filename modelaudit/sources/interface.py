@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from abc import abstractmethod
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -52,6 +52,14 @@ class Source(Protocol):
         Raises `SourceError`, among others with the reasons `changed`, `not_found`, `access_denied`,
         `archived`, `credentials`, `throttled`, `unreachable`, `stalled`.
         """
+
+    async def names(self, target: Target, folder: str) -> Mapping[str, int | None] | None:
+        """What lies in `folder`, relative to the one that holds `target`: names as `shown`, with sizes in bytes.
+
+        Names of folders end in `/` and have none. None where it is not known, or is more than `Limits.names`.
+        `folder` has no part that leads up. Raises `SourceError`.
+        """
+        return None
 
 
 class LocalSource(Source):

@@ -7,7 +7,7 @@ is still so, so that nothing swapped in after the listing can lead the scan to a
 import errno
 import os
 import stat
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from itertools import islice
 from types import TracebackType
 from typing import Self
@@ -85,6 +85,11 @@ class Files(LocalSource):
             raise
         return descriptor
 
+    async def names(self, target: Target, folder: str) -> Mapping[str, int | None] | None:
+        """See `Source.names`."""
+        path = os.path.join(os.path.dirname(target.key), folder)
+        return await anyio.to_thread.run_sync(_names_in, path, self._limits.names)
+
     async def read(self, target: Target, offset: int, length: int, version: str | None) -> Chunk:
         """One range, for callers that treat all sources alike. See `Source.read`."""
         return await anyio.to_thread.run_sync(self._read, target, offset, length, version)
@@ -101,6 +106,25 @@ class Files(LocalSource):
         finally:
             os.close(descriptor)
         return Chunk(data, status.st_size, _version(status))
+
+
+def _names_in(folder: str, most: int) -> Mapping[str, int | None] | None:
+    """The names in `folder`, at most `most`; see `Source.names`."""
+    names: dict[str, int | None] = {}
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if len(names) >= most:
+                    return None
+                if entry.is_dir():
+                    names[shown(entry.name) + "/"] = None
+                elif entry.is_file():
+                    names[shown(entry.name)] = entry.stat().st_size
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR):
+            return {}
+        raise _refused(error, shown(folder)) from error
+    return names
 
 
 def local_path(path: str) -> str:

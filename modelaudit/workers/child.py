@@ -1,11 +1,10 @@
-"""The worker process: load everything, close the cage, then answer one job after another.
+"""The worker process: close the cage, then answer one job after another.
 
-It is started with a clean environment, no standard streams worth having, and one socket. It knows no
-network; it reads the descriptors that come with the jobs and nothing else.
+It begins as a copy of the nursery, in which everything is loaded, with a clean environment, no standard streams
+worth having, and one socket. It knows no network; it reads the descriptors that come with the jobs, nothing else.
 """
 
 import array
-import codecs
 import contextlib
 import gc
 import mmap
@@ -14,8 +13,8 @@ import socket
 import sys
 import time
 
-from modelaudit.blob import RootBlob
-from modelaudit.engine import Engine, default_engine
+from modelaudit.blob import Place, RootBlob
+from modelaudit.engine import Engine
 from modelaudit.errors import Missing
 from modelaudit.limits import Limits
 from modelaudit.model import Finding
@@ -35,11 +34,6 @@ from modelaudit.workers.wire import (
 )
 
 _FLUSH_SECONDS = 0.25  # a job that takes longer than this tells what it has found so far, at most this often
-# Loaded before the cage closes; what a scan decodes with must be among them.
-_CODECS = (
-    "ascii", "base64", "bz2", "cp1252", "cp437", "hex", "idna", "latin-1", "punycode", "quopri", "raw-unicode-escape",
-    "rot13", "unicode-escape", "utf-16", "utf-16-be", "utf-16-le", "utf-32", "utf-7", "utf-8-sig", "uu", "zlib",
-)  # fmt: skip
 
 
 class _Channel:
@@ -99,11 +93,12 @@ def _scan(engine: Engine, setup: Setup, job: Job, descriptor: int, told: _Told) 
         return Broken(job.id, "changed", "the file became shorter before it was read")
     if job.size and job.extents:
         data = mmap.mmap(descriptor, job.size, prot=mmap.PROT_READ)
-    blob = RootBlob(data, job.size, job.extents)
+    place = Place(job.uri.rpartition("/")[2], job.folders)
+    blob = RootBlob(data, job.size, job.extents, place)
     try:
         found = engine.inspect(blob, setup.limits, uri=job.uri, blacklist=setup.blacklist, on_finding=told.add)
     except Missing as missing:
-        return Need(job.id, missing.ranges)
+        return Need(job.id, missing.ranges, missing.folders, missing.modules)
     return Done(job.id, found)
 
 
@@ -125,18 +120,12 @@ def _answer(engine: Engine, setup: Setup, job: Job, descriptor: int, channel: _C
         os.close(descriptor)
 
 
-def main(number: int) -> None:
-    """Serve the parent on socket `number` until it goes away."""
+def serve(number: int, engine: Engine) -> None:
+    """Serve the parent on socket `number` until it goes away; whatever `engine` needs is loaded."""
     channel = _Channel(number)
     setup = channel.receive()
     if not isinstance(setup, Setup):
         sys.exit(3)
-    engine = default_engine()
-    engine.warm()
-    for name in _CODECS:
-        codecs.lookup(name)
-    gc.collect()
-    gc.freeze()
     channel.send(Ready(cage.enter(setup.limits.worker_memory_bytes)))
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):
         while isinstance(job := channel.receive(), Job):

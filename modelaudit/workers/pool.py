@@ -5,24 +5,20 @@ neighbours. The pool never blocks the event loop and never trusts what a worker 
 """
 
 import contextlib
-import json
 import signal
 import socket
-import subprocess
-import sys
-import tempfile
 import time
 from collections import deque
 from types import TracebackType
-from typing import IO, Self
+from typing import Self
 
 import anyio
 import anyio.abc
-import anyio.to_thread
 import msgspec
 
 from modelaudit.errors import ModelauditError
 from modelaudit.model import Finding
+from modelaudit.workers.starter import NotStarted, Process, Starter
 from modelaudit.workers.wire import (
     Ability,
     Broken,
@@ -42,10 +38,6 @@ from modelaudit.workers.wire import (
 _AHEAD = 2  # jobs given to one worker at a time: the next one is there when the first is done
 _START_SECONDS = 60.0  # a worker that is not ready by then never will be
 _START_FAILURES = 3  # in a row; then the installation is broken, not a worker
-_PROGRAM = (
-    "import json, sys; sys.path[:] = json.loads(sys.argv[1]);"
-    "from modelaudit.workers.child import main; main(int(sys.argv[2]))"
-)
 
 
 class WorkersUnavailable(ModelauditError):
@@ -83,54 +75,29 @@ class _Pending:
 class _Worker:
     """One process: its socket, the jobs it has (the first is the one in hand), bytes not yet sent."""
 
-    def __init__(self, process: subprocess.Popen[bytes], channel: socket.socket, errors: IO[bytes], most: int) -> None:
+    def __init__(self, process: Process, channel: socket.socket, modules: frozenset[str], frame_bytes: int) -> None:
         self.process = process
         self.socket = channel
-        self.errors = errors
-        self.frames = Frames(most)
+        self.modules = modules
+        self.frames = Frames(frame_bytes)
         self.jobs: deque[_Pending] = deque()
         self.outbox: deque[tuple[memoryview, int | None]] = deque()
         self.ready = False
-        self.leaving = False  # it ran out of memory: its heap is in pieces, a fresh one takes over
+        self.leaving = False  # a fresh one takes over: its heap is in pieces, or it lacks modules
         self.since = time.monotonic()
         self.overran = False
         self.nonsense: str | None = None
         self.pushing = False
 
-    def said(self) -> str:
-        """The last line of what it wrote on standard error before the cage closed."""
-        self.errors.seek(0)
-        lines = self.errors.read(1 << 16).decode("utf-8", "replace").strip().splitlines()
-        return lines[-1] if lines else "it said nothing"
-
-
-def _spawn(setup: Setup) -> _Worker:
-    """Start a worker with nothing of ours but one socket: no environment, no directory, no terminal."""
-    ours, theirs = socket.socketpair()
-    errors = tempfile.TemporaryFile()  # noqa: SIM115  lives as long as the worker
-    path = json.dumps([entry for entry in sys.path if entry])
-    with theirs:
-        process = subprocess.Popen(  # noqa: S603  our own interpreter and program text
-            [sys.executable, "-I", "-S", "-c", _PROGRAM, path, str(theirs.fileno())],
-            env={"LC_ALL": "C.UTF-8"},
-            cwd="/",
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=errors,
-            pass_fds=[theirs.fileno()],
-            start_new_session=True,  # the terminal's Ctrl-C is for the parent to handle
-        )
-    ours.sendall(encode(setup))
-    ours.setblocking(False)
-    return _Worker(process, ours, errors, setup.limits.frame_bytes)
-
 
 class Pool:
-    """An asynchronous context manager over `workers` caged processes."""
+    """An asynchronous context manager over `workers` caged processes, which `starter` brings forth."""
 
-    def __init__(self, setup: Setup, workers: int) -> None:
+    def __init__(self, setup: Setup, workers: int, starter: Starter | None = None) -> None:
         self._setup = setup
         self._count = workers
+        self._starter = starter or Starter()
+        self._modules: frozenset[str] = frozenset()  # what workers load beyond the usual, once one asked for it
         self._workers: list[_Worker] = []
         self._pending: deque[_Pending] = deque()
         self._started = 0
@@ -142,8 +109,9 @@ class Pool:
 
     async def __aenter__(self) -> Self:
         self._group = await anyio.create_task_group().__aenter__()
-        self._grow()
+        self._group.start_soon(self._starter.listen)
         self._group.start_soon(self._watch)
+        self._grow()
         return self
 
     async def __aexit__(
@@ -151,7 +119,10 @@ class Pool:
     ) -> bool | None:
         self._closing = True
         self._group.cancel_scope.cancel()
-        return await self._group.__aexit__(kind, error, trace)
+        try:
+            return await self._group.__aexit__(kind, error, trace)
+        finally:
+            self._starter.close()
 
     async def scan(self, job: Job, descriptor: int, seconds: float) -> tuple[Outcome, float]:
         """Give `job` to a worker and wait for its answer, at most `seconds` from the moment it begins.
@@ -235,17 +206,31 @@ class Pool:
         """Have one worker running for as long as the pool is open."""
         while self._broken is None:
             try:
-                # On this thread, though it blocks for a millisecond: the kernel kills a worker when the
-                # thread that started it ends, and threads of a pool end when they have been idle.
-                worker = _spawn(self._setup)
-            except OSError as error:
-                self._start_failed(f"{sys.executable}: {error}")
+                worker = await self._fork()
+            except NotStarted as error:
+                self._start_failed(str(error))
                 continue
             self._workers.append(worker)
             try:
                 await self._listen(worker)
             finally:
                 await self._bury(worker)
+
+    async def _fork(self) -> _Worker:
+        ours, theirs = socket.socketpair()
+        modules = self._modules
+        with theirs:
+            try:
+                process = await self._starter.fork(theirs, sorted(modules))
+                ours.sendall(encode(self._setup))
+            except OSError as error:
+                ours.close()
+                raise NotStarted(str(error)) from error
+            except BaseException:
+                ours.close()
+                raise
+        ours.setblocking(False)
+        return _Worker(process, ours, modules, self._setup.limits.frame_bytes)
 
     async def _listen(self, worker: _Worker) -> None:
         """Take in the worker's answers until it dies or talks nonsense."""
@@ -277,6 +262,13 @@ class Pool:
         if isinstance(message, Found):
             worker.jobs[0].found = message.findings
             return
+        if isinstance(message, Need) and message.modules:
+            if not worker.modules >= frozenset(message.modules):
+                self._modules |= frozenset(message.modules)
+                worker.leaving = True  # its jobs, this one too, go to one that has them
+                return
+            absent = ", ".join(message.modules)
+            message = Broken(message.id, "modules", f"the scan needs {absent}, which cannot be loaded: install it")
         now = time.monotonic()
         worker.jobs[0].spent_seconds = now - worker.since
         worker.jobs.popleft().end(message)
@@ -288,18 +280,18 @@ class Pool:
         self._workers.remove(worker)
         worker.socket.close()
         worker.process.kill()
-        with anyio.CancelScope(shield=True):
-            code = await anyio.to_thread.run_sync(worker.process.wait)
         if not self._closing:
-            self.deaths += 1
+            with anyio.CancelScope(shield=True):
+                code = await worker.process.wait()
+            self.deaths += not worker.leaving
             if worker.ready:
                 self._settle(worker, code)
             else:
-                self._start_failed(worker.said())
+                self._start_failed(self._starter.said())
             self._dispatch()
-        worker.errors.close()
+        worker.process.release()
 
-    def _settle(self, worker: _Worker, code: int) -> None:
+    def _settle(self, worker: _Worker, code: int | None) -> None:
         if worker.jobs and not worker.leaving:
             culprit = worker.jobs.popleft()
             culprit.end(_cause(worker, culprit, code))
@@ -324,7 +316,7 @@ class Pool:
                     worker.process.kill()
 
 
-def _cause(worker: _Worker, pending: _Pending, code: int) -> Lost:
+def _cause(worker: _Worker, pending: _Pending, code: int | None) -> Lost:
     """Why the worker went, as a word and a sentence."""
     if worker.overran:
         return Lost("timeout", f"the scan took longer than {pending.seconds:g} seconds", pending.found)
@@ -332,5 +324,9 @@ def _cause(worker: _Worker, pending: _Pending, code: int) -> Lost:
         return Lost("worker_died", f"the worker answered nonsense and was ended: {worker.nonsense}", pending.found)
     if code == -signal.SIGBUS:
         return Lost("changed", "the file became shorter while it was read", pending.found)
-    how = f"killed by {signal.Signals(-code).name}" if -code in set(signal.Signals) else f"exit code {code}"
+    how = f"exit code {code}"
+    if code is None:
+        how = "it is not known how"
+    elif -code in set(signal.Signals):
+        how = f"killed by {signal.Signals(-code).name}"
     return Lost("worker_died", f"the worker process ended while it scanned this object ({how})", pending.found)

@@ -5,7 +5,7 @@ below or refused; nothing a worker says is ever unpickled.
 """
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
@@ -34,12 +34,43 @@ class Setup(msgspec.Struct, frozen=True, tag="setup"):
 
 
 class Job(msgspec.Struct, frozen=True, tag="job"):
-    """Parent to worker, with one file descriptor: scan these `extents` of an object of `size` bytes."""
+    """Parent to worker, with one file descriptor: scan these `extents` of an object of `size` bytes.
+
+    `folders` holds the names around the object as far as they were asked for; see `modelaudit.blob.Place`.
+    """
 
     id: int
     uri: str
     size: int
     extents: tuple[tuple[int, int], ...]
+    folders: Mapping[str, Mapping[str, int | None] | None] = {}
+
+
+class Fork(msgspec.Struct, frozen=True, tag="fork"):
+    """Parent to nursery, with the worker's socket: load `modules`, then bring worker `id` into the world."""
+
+    id: int
+    modules: tuple[str, ...] = ()
+
+
+class Born(msgspec.Struct, frozen=True, tag="born"):
+    """Nursery to parent, with a descriptor of the process: worker `id` runs."""
+
+    id: int
+
+
+class Unborn(msgspec.Struct, frozen=True, tag="unborn"):
+    """Nursery to parent: worker `id` could not be started, and why."""
+
+    id: int
+    message: str
+
+
+class Died(msgspec.Struct, frozen=True, tag="died"):
+    """Nursery to parent: worker `id` ended, with its exit code, or its signal as a negative number."""
+
+    id: int
+    code: int
 
 
 class Ready(msgspec.Struct, frozen=True, tag="ready"):
@@ -49,10 +80,16 @@ class Ready(msgspec.Struct, frozen=True, tag="ready"):
 
 
 class Need(msgspec.Struct, frozen=True, tag="need"):
-    """Worker to parent: the scan of job `id` cannot go on without these `(offset, length)` ranges."""
+    """Worker to parent: the scan of job `id` cannot go on without these.
+
+    `ranges` are `(offset, length)` pairs, `folders` those whose names are asked for, `modules` what a fresh worker
+    must have loaded.
+    """
 
     id: int
-    ranges: tuple[tuple[int, int], ...]
+    ranges: tuple[tuple[int, int], ...] = ()
+    folders: tuple[str, ...] = ()
+    modules: tuple[str, ...] = ()
 
 
 class Found(msgspec.Struct, frozen=True, tag="found"):
@@ -80,6 +117,7 @@ class Broken(msgspec.Struct, frozen=True, tag="broken"):
 
 ToWorker = Setup | Job
 FromWorker = Ready | Need | Found | Done | Broken
+FromNursery = Born | Unborn | Died
 
 _PREFIX = struct.Struct("<I")
 
@@ -88,6 +126,11 @@ def encode(message: ToWorker | FromWorker) -> bytes:
     """One whole frame."""
     body = msgspec.msgpack.encode(message)
     return _PREFIX.pack(len(body)) + body
+
+
+def packet(message: Fork | FromNursery) -> bytes:
+    """One message between parent and nursery; their socket keeps messages apart."""
+    return msgspec.msgpack.encode(message)
 
 
 class Frames:
@@ -129,4 +172,24 @@ def decode_from_worker(body: bytes) -> FromWorker:
     try:
         return _from_worker.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise WireError(str(error)) from error
+
+
+_to_nursery: msgspec.msgpack.Decoder[Fork] = msgspec.msgpack.Decoder(Fork)
+_from_nursery: msgspec.msgpack.Decoder[FromNursery] = msgspec.msgpack.Decoder(FromNursery)
+
+
+def decode_to_nursery(body: bytes) -> Fork:
+    """A message from the parent. Raises `WireError`."""
+    try:
+        return _to_nursery.decode(body)
+    except msgspec.MsgspecError as error:
+        raise WireError(str(error)) from error
+
+
+def decode_from_nursery(body: bytes) -> FromNursery:
+    """A message from the nursery. Raises `WireError`."""
+    try:
+        return _from_nursery.decode(body)
+    except msgspec.MsgspecError as error:
         raise WireError(str(error)) from error

@@ -11,8 +11,9 @@ import pytest
 
 from modelaudit.limits import Limits
 from modelaudit.model import Inspection
-from modelaudit.workers import pool as pool_module
+from modelaudit.workers.launch import Nursery
 from modelaudit.workers.pool import Lost, Outcome, Pool, WorkersUnavailable
+from modelaudit.workers.starter import Starter
 from modelaudit.workers.wire import Broken, Done, Job, Need, Setup
 
 pytestmark = pytest.mark.anyio
@@ -23,7 +24,7 @@ import json, sys; sys.path[:] = json.loads(sys.argv[1])
 import ctypes, os, time
 from modelaudit import engine
 from modelaudit.model import Finding, Inspection, Severity
-from modelaudit.workers import child
+from modelaudit.workers import child, nursery
 SOME = Finding("id", "stub", Severity.CRITICAL, "message", "why", "place")
 def inspect(self, blob, limits, *, uri, blacklist, on_finding):
     if uri == "hang":
@@ -43,7 +44,7 @@ def inspect(self, blob, limits, *, uri, blacklist, on_finding):
     if uri == "slow": time.sleep(0.2)
     return Inspection("scanned", scanners=(uri, bytes(blob.view(0, 4)).hex(), str(os.getpid())))
 engine.Engine.inspect = inspect
-child.main(int(sys.argv[2]))
+nursery.main(int(sys.argv[2]))
 """
 
 
@@ -54,10 +55,9 @@ def anyio_backend() -> str:
 
 @asynccontextmanager
 async def stub_pool(monkeypatch: pytest.MonkeyPatch, workers: int = 1, program: str = STUB) -> AsyncIterator[Pool]:
-    monkeypatch.setattr(pool_module, "_PROGRAM", program)
     limits = Limits(worker_memory_bytes=512 << 20)
     with anyio.fail_after(60):
-        async with Pool(Setup(limits), workers) as pool:
+        async with Pool(Setup(limits), workers, Starter(launch=lambda: Nursery(program))) as pool:
             yield pool
 
 
@@ -206,7 +206,7 @@ async def test_the_worker_has_no_secrets(monkeypatch: pytest.MonkeyPatch) -> Non
     async with stub_pool(monkeypatch, program=program) as pool:
         outcome = await scan(pool, "fine")
         assert isinstance(outcome, Done)
-        assert outcome.inspection.scanners[0] == "LC_ALL"
+        assert outcome.inspection.scanners[0] == "LC_ALL OMP_NUM_THREADS OPENBLAS_NUM_THREADS"
 
 
 async def test_a_file_that_shrank_before_it_was_mapped_is_changed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -259,8 +259,68 @@ def test_inspections_are_values() -> None:
 async def test_workers_are_started_by_a_thread_that_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     """The kernel ends a worker with the thread that started it, so that thread must be the loop's own."""
     threads: list[int] = []
-    spawn = pool_module._spawn
-    monkeypatch.setattr(pool_module, "_spawn", lambda setup: threads.append(threading.get_ident()) or spawn(setup))
-    async with stub_pool(monkeypatch) as pool:
+
+    def launch() -> Nursery:
+        threads.append(threading.get_ident())
+        return Nursery(STUB)
+
+    async with Pool(Setup(Limits()), 1, Starter(launch=launch)) as pool:
         await scan(pool, "fine")
     assert threads == [threading.get_ident()]
+
+
+async def nursery_pid(pool: Pool) -> int:
+    """The process that the only worker was copied from."""
+    worker = int(done_pid(await scan(pool, "fine")))
+    return int(Path(f"/proc/{worker}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+async def test_a_nursery_that_is_killed_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its workers die with it; the next jobs are answered all the same, by copies of a new one."""
+    async with stub_pool(monkeypatch) as pool:
+        before = await nursery_pid(pool)
+        os.kill(before, 9)
+        while pool.deaths == 0:  # noqa: ASYNC110  the pool counts, it tells nobody
+            await anyio.sleep(0.01)
+        assert await nursery_pid(pool) != before
+
+
+NEEDY = STUB.replace(
+    'if uri == "bug": return 1 // 0',
+    """if uri in ("wave", "no_such_module", "colorsys"):
+        if uri not in sys.modules: raise errors.Missing(modules=[uri])""",
+).replace(
+    "nursery.main(",
+    """from modelaudit import catalogue, errors
+FORMATS = {"x": catalogue.Format("x", "x", needs=("wave", "no_such_module"))}
+catalogue.load = lambda: catalogue.Catalogue(FORMATS, {})
+engine.Engine.__init__ = lambda self, known, imports: None
+engine.Engine.warm = lambda self: None
+nursery.main(""",
+)
+
+
+async def test_a_job_that_needs_a_module_gets_a_worker_that_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A caged worker can load nothing any more: another takes its place, and jobs sent ahead lose nothing."""
+    outcomes: list[Outcome] = []
+
+    async def one(pool: Pool, label: str, number: int) -> None:
+        outcomes.append(await scan(pool, label, number=number))
+
+    async with stub_pool(monkeypatch, program=NEEDY) as pool:
+        async with anyio.create_task_group() as group:
+            for number, label in enumerate(("fine", "wave", "slow", "wave", "fine"), 1):
+                group.start_soon(one, pool, label, number)
+        assert len({done_pid(outcome) for outcome in outcomes}) == 2
+        assert pool.deaths == 0
+
+
+@pytest.mark.parametrize("name", ["no_such_module", "colorsys"])
+async def test_a_module_that_is_not_to_be_had_costs_one_job(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """One that is not installed, or that no format is known to need: the job says so, and the pool goes on."""
+    async with stub_pool(monkeypatch, program=NEEDY) as pool:
+        outcome = await scan(pool, name)
+        assert isinstance(outcome, Broken)
+        assert outcome.reason == "modules"
+        assert name in outcome.message
+        assert isinstance(await scan(pool, "fine", number=2), Done)

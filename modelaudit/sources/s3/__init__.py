@@ -4,7 +4,7 @@ Credentials, region and endpoint are what the AWS library finds in the environme
 roles of the machine. The only place that knows that library.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -15,6 +15,7 @@ from modelaudit.sources.interface import Chunk, Source, failed
 from modelaudit.sources.s3.connection import Connection, Place
 from modelaudit.sources.s3.listing import Listing, address
 from modelaudit.sources.s3.ranges import RangeRead
+from modelaudit.sources.s3.surroundings import names_in
 
 
 class S3(Source):
@@ -42,6 +43,12 @@ class S3(Source):
             return
         async for page in Listing(self._connection, self._limits, place).pages():
             yield page
+
+    async def names(self, target: Target, folder: str) -> Mapping[str, int | None] | None:
+        """One listing, without what lies deeper. See `Source.names`."""
+        bucket, _, key = target.key.partition("/")
+        prefix = "/".join(part for part in (key.rpartition("/")[0], folder) if part)
+        return await names_in(self._connection, self._limits, bucket, f"{prefix}/" if prefix else "")
 
     async def read(self, target: Target, offset: int, length: int, version: str | None) -> Chunk:
         """One range by one GET, more only where that fails. See `Source.read`."""

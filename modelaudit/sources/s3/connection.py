@@ -151,10 +151,14 @@ class Connection:
         keys = await self._credentials.get_frozen_credentials()
         return learn(str(request.url), request.headers, place.key, keys.access_key)
 
-    async def page(self, bucket: str, prefix: str, most: int, token: str | None, what: str) -> Mapping[str, Any]:
+    async def page(
+        self, bucket: str, prefix: str, most: int, token: str | None, what: str, delimiter: str = ""
+    ) -> Mapping[str, Any]:
         """One page of a listing: the answer of ListObjectsV2, its keys decoded."""
         client = await self._opened(what)
         asked = {"Bucket": bucket, "Prefix": prefix, "MaxKeys": most}
+        if delimiter:
+            asked["Delimiter"] = delimiter
         if token is not None:
             asked["ContinuationToken"] = token
         try:
