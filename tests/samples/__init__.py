@@ -24,6 +24,7 @@ from tests.samples import (
     memo,
     names,
     numpyfiles,
+    onnxfiles,
     opcodes,
     orbaxfiles,
     ordinary_files,
@@ -65,6 +66,7 @@ HOSTILE = (
     numpyfiles,
     safetensorfiles,
     gguffiles,
+    onnxfiles,
     tflitefiles,
     exhaustion,
     manifestfiles,
@@ -79,7 +81,7 @@ def hostile() -> Iterator[Sample]:
         yield from family.hostile()
 
 
-ORDINARY = (ordinary_pickles, ordinary_science, ordinary_torch, ordinary_files, gguffiles, tflitefiles)
+ORDINARY = (ordinary_pickles, ordinary_science, ordinary_torch, ordinary_files, gguffiles, tflitefiles, onnxfiles)
 
 
 def ordinary() -> Iterator[Sample]:

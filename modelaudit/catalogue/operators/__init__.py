@@ -1,0 +1,63 @@
+"""What is known about the operators of graphs: which are standard, which are published, which reach outside.
+
+The lists of names (`.txt`) are made by the scripts in `benchmarks/`; what is said about them (`.toml`) is written by
+hand, from the documentation of the runtimes and the sources that the files name.
+"""
+
+import tomllib
+from functools import cache
+from pathlib import Path
+
+import msgspec
+
+from modelaudit.model import Severity
+
+_FOLDER = Path(__file__).parent
+
+
+class _Effect(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    operators: str
+    effect: str
+    severity: Severity
+
+
+class _OnnxFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    domains: str
+    plugins: str
+    effect: tuple[_Effect, ...]
+
+
+class Onnx(msgspec.Struct, frozen=True):
+    """ONNX. `standard` are (domain, operator), the standard domain being `""`; `domains` publish operators.
+
+    `effects` say of an operator's name what it does, and how bad that is, in whatever domain it is.
+    """
+
+    standard: frozenset[tuple[str, str]]
+    domains: frozenset[str]
+    plugins: frozenset[str]
+    effects: dict[str, tuple[str, Severity]]
+
+    def publishes(self, domain: str) -> bool:
+        """Whether `domain` or one that it lies in is known."""
+        parts = domain.split(".")
+        return any(".".join(parts[:count]) in self.domains for count in range(1, len(parts) + 1))
+
+
+@cache
+def onnx() -> Onnx:
+    """Frozen data, read once for the process. The first call reads files: before a worker's cage closes."""
+    entry = msgspec.convert(tomllib.loads((_FOLDER / "onnx.toml").read_text("utf-8")), _OnnxFile)
+    return Onnx(
+        standard=frozenset(
+            ("" if domain == "ai.onnx" else domain, name)
+            for domain, name in (line.split() for line in _lines("onnx.txt"))
+        ),
+        domains=frozenset(entry.domains.split()),
+        plugins=frozenset(entry.plugins.split()),
+        effects={name: (one.effect, one.severity) for one in entry.effect for name in one.operators.split()},
+    )
+
+
+def _lines(name: str) -> list[str]:
+    return [line for line in (_FOLDER / name).read_text("utf-8").splitlines() if not line.startswith("#")]
