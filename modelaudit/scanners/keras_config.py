@@ -53,9 +53,11 @@ def warm() -> None:
 def fits(blob: Blob, limits: Limits, /) -> bool:
     """Whether the blob is a JSON object in which `class_name` and `config` stand."""
     first = bytes(blob.view(0, 64)).lstrip(b"\xef\xbb\xbf\xff\xfe\0 \t\r\n")
-    if first[:1] != b"{":
+    named = blob.place.name.endswith("config.json")  # of a .keras archive: small, and worth reading to the end
+    if first[:1] != b"{" and (first or not named):
         return False
-    head = bytes(blob.view(0, _LOOKED_AT_BYTES, min(blob.size, 4096)))
+    looked_at = min(blob.size, 8 * limits.text_bytes) if named else _LOOKED_AT_BYTES
+    head = bytes(blob.view(0, looked_at, looked_at if named else min(blob.size, 4096)))
     if 0 in head[:8]:  # UTF-16 or UTF-32
         head = head.replace(b"\0", b"")
     return (b"class_name" in head and b"config" in head) or _ESCAPED.search(head) is not None
