@@ -19,6 +19,7 @@ from tests.samples import (
     gadgets_files,
     gadgets_process,
     gguffiles,
+    kerasattacks,
     lazy,
     manifestfiles,
     memo,
@@ -66,6 +67,7 @@ HOSTILE = (
     numpyfiles,
     safetensorfiles,
     gguffiles,
+    kerasattacks,
     onnxfiles,
     tflitefiles,
     exhaustion,
@@ -81,7 +83,16 @@ def hostile() -> Iterator[Sample]:
         yield from family.hostile()
 
 
-ORDINARY = (ordinary_pickles, ordinary_science, ordinary_torch, ordinary_files, gguffiles, tflitefiles, onnxfiles)
+ORDINARY = (
+    ordinary_pickles,
+    ordinary_science,
+    ordinary_torch,
+    ordinary_files,
+    gguffiles,
+    kerasattacks,
+    tflitefiles,
+    onnxfiles,
+)
 
 
 def ordinary() -> Iterator[Sample]:
