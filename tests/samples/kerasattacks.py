@@ -20,7 +20,7 @@ from tests.samples.kerasconfigs import (
     model,
     old_style,
 )
-from tests.samples.sample import UNPROVEN, Sample
+from tests.samples.sample import UNPROVEN, Payload, Sample
 
 _WHY = f"{UNPROVEN}Keras is not among the test dependencies."
 _HELD = {"class_name": "__lambda__", "config": {"value": lambda_old(SHELL)["config"]["function"][0]}}  # type: ignore[index]
@@ -112,13 +112,30 @@ _FORMS = {
     "h5-latest": ("model.hdf5", lambda tree: hdf5files.keras(tree, libver="latest")),
     "json": ("model.json", dumped),
 }
+
+
+def _attribute(payload: Payload) -> bytes:
+    import numpy as np
+
+    return hdf5files.attributes({"FILTERS": np.bytes_(payload.pickle(0))})
+
+
+def _user_block(payload: Payload) -> bytes:
+    data = payload.pickle()
+    return data + hdf5files.keras(userblock_size=512)[len(data) :]
+
+
+def _escaped() -> bytes:
+    return dumped(TREES[0][3]).replace(b"Lambda", b"\\u004cambda").replace(b"class_name", b"\\u0063lass_name")
+
+
 FILES = (
     (
         "B032",
         "attribute",
         "critical",
         "data.h5",
-        lambda payload: _attribute(payload.pickle(0)),
+        _attribute,
         "A pickle in an attribute.",
     ),
     (
@@ -126,7 +143,7 @@ FILES = (
         "user-block",
         "critical",
         "model.h5",
-        lambda payload: _user_block(payload.pickle()),
+        _user_block,
         "A pickle in the user block.",
     ),
     ("B061", "link", "warning", "weights.h5", lambda _: hdf5files.external_link(), "An external link."),
@@ -180,20 +197,6 @@ FILES = (
         "A user block before the file.",
     ),
 )
-
-
-def _attribute(data: bytes) -> bytes:
-    import numpy as np
-
-    return hdf5files.attributes({"FILTERS": np.bytes_(data)})
-
-
-def _user_block(data: bytes) -> bytes:
-    return data + hdf5files.keras(userblock_size=512)[len(data) :]
-
-
-def _escaped() -> bytes:
-    return dumped(TREES[0][3]).replace(b"Lambda", b"\\u004cambda").replace(b"class_name", b"\\u0063lass_name")
 
 
 def hostile() -> Iterator[Sample]:
