@@ -104,14 +104,6 @@ def _lockstep(blob: Blob, readers: list[Reader[T]]) -> list[T | ParseError]:
     return [results[index] for index in range(len(readers))]
 
 
-def only(file: File, reader: Reader[T]) -> T:
-    """What a single reader returns. Raises what it raises."""
-    (result,) = run(file, [reader])
-    if isinstance(result, ParseError):
-        raise result
-    return result
-
-
 def together(readers: list[Reader[T]]) -> Reader[list[T]]:
     """Several readers as one, in lockstep. Raises `ParseError` when one of them does."""
     results: dict[int, T] = {}

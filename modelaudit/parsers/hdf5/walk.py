@@ -4,15 +4,13 @@ from collections.abc import Iterator
 
 import msgspec
 
-from modelaudit.blob import Blob
 from modelaudit.errors import ParseError
-from modelaudit.limits import Limits
 from modelaudit.parsers.hdf5.attributes import Attribute, attribute
 from modelaudit.parsers.hdf5.datasets import Dataset, dataset
 from modelaudit.parsers.hdf5.groups import Link, heap_objects, links
 from modelaudit.parsers.hdf5.headers import ATTRIBUTE, ATTRIBUTE_INFO, Message, messages
-from modelaudit.parsers.hdf5.reading import File, Ranges, Reader, only, run
-from modelaudit.parsers.hdf5.superblock import Superblock, parse
+from modelaudit.parsers.hdf5.reading import File, Ranges, Reader, run
+from modelaudit.parsers.hdf5.superblock import Superblock
 
 _PATH_CHARS = 4096  # of an object's path as shown
 
@@ -35,21 +33,14 @@ class _Place(msgspec.Struct, frozen=True):
     stab: tuple[int, int] | None = None
 
 
-def open_file(blob: Blob, place: int, limits: Limits) -> Superblock:
-    """The superblock at `place`. Raises `ParseError`."""
-    return parse(blob, place, limits)
-
-
 def objects(superblock: Superblock) -> Iterator[Object]:
     """The root group first. Raises `Missing`, `LimitExceeded`, and `ParseError` when there is no root."""
     file = superblock.file
     level = [_Place("/", superblock.root, (), superblock.stab)]
     seen = {superblock.root}
-    count = 0
     while level:
         below: list[_Place] = []
         for place, found in zip(level, run(file, (_object(file, place) for place in level)), strict=True):
-            count += 1
             if isinstance(found, ParseError):
                 if place.path == "/":
                     raise found
@@ -102,8 +93,3 @@ def _dense(file: File, message: Message) -> Reader[list[Attribute]]:
 
 def _inside(file: File, ranges: Ranges) -> Ranges:
     return [(start, length) for start, length in ranges if start + length <= file.blob.size]
-
-
-def root(superblock: Superblock) -> Object:
-    """The root group alone."""
-    return only(superblock.file, _object(superblock.file, _Place("/", superblock.root, (), superblock.stab)))
