@@ -29,9 +29,10 @@ from modelaudit.sinks.output import Output
 from modelaudit.sources import source_for
 from modelaudit.sources.interface import shown
 from modelaudit.sources.local import local_path
+from modelaudit.workers.launch import Nursery
 
 
-def execute(settings: Settings) -> int:
+def execute(settings: Settings, nursery: Nursery | None = None) -> int:
     """Run the audit that `settings` describe; gives the exit code. Raises `UsageError` before anything is written."""
     for path in settings.paths:
         source_for(path)
@@ -44,13 +45,16 @@ def execute(settings: Settings) -> int:
     ):
         for notice in settings.notices:
             log.warning(notice)
-        return _Audit(settings, output, sink, log).run()
+        return _Audit(settings, output, sink, log, nursery).run()
 
 
 class _Audit:
     """One run with its sink and its numbers."""
 
-    def __init__(self, settings: Settings, output: Output, sink: Sink, log: Log) -> None:
+    def __init__(
+        self, settings: Settings, output: Output, sink: Sink, log: Log, nursery: Nursery | None = None
+    ) -> None:
+        self._nursery = nursery
         self._settings = settings
         self._output = output
         self._sink = sink
@@ -79,10 +83,11 @@ class _Audit:
     def _scan(self) -> Ended:
         """How the run ended. What fails and is neither an object nor the output is told, not raised."""
         trouble: BaseException
+        run = partial(run_pipeline, self._settings, nursery=self._nursery, signals=True)
         with closing(watched(self._settings.quiet or (self._output.terminal and self._writes_on))) as progress:
             try:
                 with stopping.held():  # until the flow heeds them
-                    return anyio.run(partial(run_pipeline, self._settings, self._deliver, progress, signals=True))
+                    return anyio.run(run, self._deliver, progress)
             except (SinkClosed, SinkFailed):
                 raise
             except KeyboardInterrupt as stop:  # before the flow heeded signals

@@ -1,10 +1,11 @@
 """The command line's top: whatever goes wrong is one line for people and an exit code, never a traceback."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from modelaudit.cli import stopping
 from modelaudit.errors import ModelauditError, SinkClosed
+from modelaudit.workers.launch import Nursery
 
 UNUSABLE = 2  # exit code: something could not be scanned, or the usage was wrong
 
@@ -41,12 +42,27 @@ def _run(arguments: Sequence[str]) -> int:
         if asked is None:
             from modelaudit.cli.app import app
         else:
+            nursery = _nursery(asked.flags)
             from modelaudit.cli.audit import execute
             from modelaudit.settings import resolve
     if asked is None:
         app(args=list(arguments), prog_name="modelaudit")
         return 0
-    return execute(resolve(asked.paths, asked.flags, config=asked.config, targets=asked.targets))
+    try:
+        return execute(resolve(asked.paths, asked.flags, config=asked.config, targets=asked.targets), nursery)
+    finally:
+        if nursery is not None:
+            nursery.close()
+
+
+def _nursery(flags: Mapping[str, object]) -> Nursery | None:
+    """Where workers will come from: it loads what they need while we load the rest."""
+    if "dry_run" in flags:
+        return None
+    try:
+        return Nursery()
+    except OSError:  # the pool tries again, and says what is wrong
+        return None
 
 
 def explain(error: BaseException, *, verbose: bool) -> None:

@@ -14,28 +14,42 @@ from modelaudit.pipeline.policy import Policy
 from modelaudit.progress import Progress
 from modelaudit.settings import Settings
 from modelaudit.sources import open_sources
+from modelaudit.workers.launch import Nursery
 from modelaudit.workers.pool import Pool
+from modelaudit.workers.starter import Starter
 from modelaudit.workers.wire import Setup
 
 
-async def run(settings: Settings, deliver: Deliver, progress: Progress, *, signals: bool = False) -> Ended:
+async def run(
+    settings: Settings,
+    deliver: Deliver,
+    progress: Progress,
+    *,
+    nursery: Nursery | None = None,
+    signals: bool = False,
+) -> Ended:
     """Audit everything that `settings.paths` name; hand each record to `deliver`. Gives how the run ended.
+
+    Workers come from `nursery`, should one have been started already; it is closed at the end.
 
     With `signals`, SIGINT and SIGTERM end the run cleanly (main thread only). Raises `UsageError` for a path
     that no source knows, `WorkersUnavailable` when no worker starts, and whatever `deliver` raises.
     """
     try:
-        return await _run(settings, deliver, progress, signals)
+        return await _run(settings, deliver, progress, nursery, signals)
     except BaseExceptionGroup as group:
         raise first_cause(group) from None
 
 
-async def _run(settings: Settings, deliver: Deliver, progress: Progress, signals: bool) -> Ended:
+async def _run(
+    settings: Settings, deliver: Deliver, progress: Progress, nursery: Nursery | None, signals: bool
+) -> Ended:
     limits = settings.limits
     policy = Policy(settings.include, settings.exclude, settings.suppress, settings.severity)
     async with AsyncExitStack() as stack:
         places = await stack.enter_async_context(open_sources(settings.paths, limits))
-        pool = None if settings.dry_run else Pool(Setup(limits, tuple(settings.blacklist)), settings.workers)
+        setup = Setup(limits, tuple(settings.blacklist))
+        pool = None if settings.dry_run else Pool(setup, settings.workers, Starter(nursery))
         flow = Flow(
             places, pool, deliver, limits=limits, hints=_hints(settings.paths), policy=policy, progress=progress
         )

@@ -16,7 +16,7 @@ PROGRAM: Final = (
 # One thread a process: a process that has more cannot be copied safely, and a worker has one core.
 _ENVIRONMENT: Final = {"LC_ALL": "C.UTF-8", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 _ERRORS_BYTES: Final = 1 << 16
-_HIGH: Final = 10  # descriptors below may be wanted as 0 to 3, should whoever started us have closed some
+_HIGH: Final = 10  # whoever started us may have closed the standard streams: nothing may take their numbers
 
 
 class Nursery:
@@ -25,16 +25,23 @@ class Nursery:
     def __init__(self, program: str = PROGRAM) -> None:
         """Start it with nothing of ours but one socket. Raises `OSError`."""
         self._errors = _high(os.memfd_create("modelaudit-errors", os.MFD_CLOEXEC))
-        self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.control = socket.socket(fileno=_high(ours.detach()))
         path = json.dumps([entry for entry in sys.path if entry])
         nothing = _high(os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC))
         channel = _high(theirs.detach())
         given = (nothing, nothing, self._errors, channel)
         actions = [(os.POSIX_SPAWN_DUP2, descriptor, place) for place, descriptor in enumerate(given)]
         try:
-            # A session of its own: the terminal's Ctrl-C is for the parent to handle.
             arguments = [sys.executable, "-I", "-S", "-c", program, path, "3"]
-            self.pid = os.posix_spawn(sys.executable, arguments, _ENVIRONMENT, file_actions=actions, setsid=True)
+            self.pid = os.posix_spawn(
+                sys.executable,
+                arguments,
+                _ENVIRONMENT,
+                file_actions=actions,
+                setsid=True,  # the terminal's Ctrl-C is for the parent to handle
+                setsigmask=(),  # whatever the parent holds back just now
+            )
         except OSError:
             self.control.close()
             os.close(self._errors)
@@ -42,7 +49,7 @@ class Nursery:
         finally:
             os.close(channel)
             os.close(nothing)
-        self._process = os.pidfd_open(self.pid)
+        self._process = _high(os.pidfd_open(self.pid))
         self.control.setblocking(False)
 
     def said(self) -> str:
@@ -52,7 +59,12 @@ class Nursery:
         return lines[-1] if lines else "it said nothing"
 
     def close(self, grace_seconds: float = 0.0) -> None:
-        """End the process, and with it every worker that it brought forth; with grace, let it bury them first."""
+        """End the process, and with it every worker that it brought forth; with grace, let it bury them first.
+
+        A second call does nothing.
+        """
+        if self._process < 0:
+            return
         self.control.close()
         if grace_seconds:
             ended = select.poll()
@@ -62,6 +74,7 @@ class Nursery:
         os.waitpid(self.pid, 0)
         os.close(self._process)
         os.close(self._errors)
+        self._process = -1
 
 
 def _high(descriptor: int) -> int:

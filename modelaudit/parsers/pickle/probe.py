@@ -22,6 +22,8 @@ _LINE_BYTES: Final = 1 << 22  # the longest line with which a pickle of protocol
 _AHEAD: Final = 16  # pickles after a tiny one that are looked at before it is believed
 _AHEAD_WITHIN: Final = 3  # the same behind a pickle that is believed
 _PIECES: Final = 16  # read one after the other; a pickle of large strings jumps over most of its bytes
+_CONVINCING: Final = 128  # opcodes of a stream without header that need no more
+_CONVINCING_PUTS: Final = 4  # of them into the memo
 _SURE: Final = 6  # opcodes after which a stream with a protocol header is believed
 _AFTER_IMPORT: Final = 3  # opcodes that must follow an import outside the standard library
 
@@ -58,6 +60,11 @@ class Probe:
     after_import: int = 0
     stopped: bool = False
     end: int = 0
+
+    @property
+    def convinces(self) -> bool:
+        """So many opcodes kept to the rules of the stack and the memo that no text or number does so by chance."""
+        return self.opcodes >= _CONVINCING and self.puts >= _CONVINCING_PUTS
 
     @property
     def acts(self) -> bool:
@@ -129,9 +136,9 @@ class _Probing:
             found.after_import += found.imports > 0
             if not _import(head[i : min(after, i + 1024)], name, self._names, found):
                 return -1
-            if self._until_sure and _imports_for_sure(found):
-                return -1
             i = after
+            if self._until_sure and (_imports_for_sure(found) or found.convinces):
+                return -1
         return i
 
 
@@ -218,7 +225,7 @@ def is_pickle(blob: Blob, within: bool = False) -> bool:
     going_on = 0 < place < blob.size and found.opcodes >= _LASTING
     if headed:
         return found.opcodes >= _SURE or found.stopped or found.imports > 0 or (place > 0 and found.opcodes > 1)
-    if _imports_for_sure(found):
+    if _imports_for_sure(found) or found.convinces:
         return True
     if found.stopped:
         return (
