@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.samples import assembler as asm
+from tests.samples import gguffiles
 from tests.samples.assembler import calls, literal, pickle, short_unicode
 from tests.samples.compressed import aligned_pickle, floats, gz, zlib_stream
 from tests.samples.numpyfiles import npy
@@ -24,6 +25,33 @@ WEIGHTS = struct.pack("<768f", *(0.001 * index for index in range(768)))
 VOCABULARY = {
     word: index for index, word in enumerate(["the", "a", "model", "weight", "tensor", "layer", "token", "attention"])
 }
+
+
+# How models of the ChatML family write a conversation.
+CHAT = (
+    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] | trim }}<|im_end|>\n"
+    "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+ESCAPE = "{{ cycler.__init__.__globals__.os.popen('echo modelaudit-sample').read() }}"
+
+
+def tokenizer(template: str) -> bytes:
+    """A tokenizer's configuration with a chat template."""
+    return json.dumps({"tokenizer_class": "LlamaTokenizer", "chat_template": template}, indent=2).encode()
+
+
+def gguf(template: str) -> bytes:
+    """A GGUF file of one tensor with a chat template."""
+    return gguffiles.model(("tokenizer.chat_template", gguffiles.STR, template))
+
+
+def keras(initializer: dict[str, object]) -> bytes:
+    """A Keras archive of one layer."""
+    dense = {"name": "dense", "units": 2, "kernel_initializer": initializer}
+    layer = {"module": "keras.layers", "class_name": "Dense", "config": dense, "registered_name": None}
+    config = {"module": "keras", "class_name": "Sequential", "config": {"name": "tiny", "layers": [layer]}}
+    about = json.dumps({"keras_version": "3.12.0", "date_saved": "2026-01-01@00:00:00"}).encode()
+    return archive([Entry("metadata.json", about), Entry("config.json", json.dumps(config).encode())])
 
 
 def memo_game() -> bytes:
@@ -63,6 +91,10 @@ BENIGN: dict[str, Callable[[], bytes]] = {
     "embeddings.npz": lambda: archive([Entry("words.npy", npy("'<f4'", WEIGHTS, "(768,)"), 8)]),
     "llm-shard-00001.safetensors": lambda: many(400, {"format": "pt"}),
     "release.zip": lambda: archive([Entry("README.md", README, 8), Entry("model.safetensors", many(4))]),
+    "tiny-llama.gguf": lambda: gguf(CHAT),
+    "tokenizer_config.json": lambda: tokenizer(CHAT),
+    "mnist.keras": lambda: keras({"module": "keras.initializers", "class_name": "GlorotUniform", "config": {}}),
+    "modeling_tiny.py": lambda: b"import math\n\n\ndef gelu(x):\n    return 0.5 * x * (1 + math.erf(x / 2**0.5))\n",
     "config.json": lambda: json.dumps({"model_type": "bert", "hidden_size": 768}, indent=2).encode(),
 }
 
@@ -79,6 +111,11 @@ ATTACKS: dict[str, Callable[[], bytes]] = {
     "hidden-in-zip.pt": lambda: archive([*parts(pickle(state_dict(), 2)), Entry("archive/notes.txt", HARM.pickle())]),
     "compressed.joblib": lambda: zlib_stream(HARM.pickle()),
     "object-array.npy": lambda: npy("'|O'", HARM.pickle()),
+    "chat-template.gguf": lambda: gguf(ESCAPE),
+    "tokenizer_config.json": lambda: tokenizer(ESCAPE),
+    "training.yaml": lambda: b"callbacks: !!python/object/apply:os.system ['echo modelaudit-sample']\n",
+    "initializer.keras": lambda: keras({"module": "builtins", "class_name": "exec", "config": "echo"}),
+    "modeling_evil.py": lambda: b"import os\n\nos.system('echo modelaudit-sample')\n",
     "model-in-release.zip": lambda: archive([Entry("weights/model.pt", hostile_zip(HARM), 8)]),
 }
 
