@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from modelaudit.blob import BytesBlob
 from modelaudit.engine import inspect
 from modelaudit.errors import LimitExceeded, ParseError
-from modelaudit.parsers.tar import members
+from modelaudit.parsers.tar.walk import members
 from tests.scanners.streams import ATTACK, ORDINARY, look
 
 

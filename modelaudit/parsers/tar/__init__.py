@@ -1,0 +1,1 @@
+"""Tar archives: headers, extended headers, sparse members, and the paths that their links lead to."""
