@@ -15,6 +15,7 @@ import msgspec
 
 from modelaudit import __version__
 from modelaudit.cli import stopping
+from modelaudit.cli.descriptors import within
 from modelaudit.cli.trouble import explain, tell
 from modelaudit.errors import SinkClosed, SinkFailed, UsageError
 from modelaudit.logs import Log, redacted
@@ -38,7 +39,7 @@ def execute(settings: Settings, nursery: Nursery | None = None) -> int:
         source_for(path)
     _spare_inputs(settings)
     output = Output.standard() if settings.output in (None, "-") else Output.file(str(settings.output))
-    settings = _leaving_out(settings, output)
+    settings = within(_leaving_out(settings, output))
     with (
         closing(open_sink(settings, output)) as sink,
         Log(verbose=settings.verbose, quiet=settings.quiet, colour=settings.colour) as log,
