@@ -35,6 +35,7 @@ from tests.samples import (
     resolvers,
     safetensorfiles,
     state,
+    tensorflowfiles,
     tflitefiles,
     torchfiles,
     unpacking,
@@ -69,6 +70,7 @@ HOSTILE = (
     gguffiles,
     kerasattacks,
     onnxfiles,
+    tensorflowfiles,
     tflitefiles,
     exhaustion,
     manifestfiles,
@@ -92,6 +94,7 @@ ORDINARY = (
     kerasattacks,
     tflitefiles,
     onnxfiles,
+    tensorflowfiles,
 )
 
 

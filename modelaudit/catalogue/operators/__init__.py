@@ -59,5 +59,65 @@ def onnx() -> Onnx:
     )
 
 
+class _Role(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    operators: str
+    effect: str
+    severity: Severity
+    role: str
+    inputs: tuple[int, ...] = (0,)
+    attributes: tuple[str, ...] = ()
+
+
+class _TensorflowFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    passing: str
+    published: str
+    beginnings: str
+    effect: tuple[_Role, ...]
+
+
+class Effect(msgspec.Struct, frozen=True):
+    """What an operator does, and when that is told: see `tensorflow.toml` for `role`."""
+
+    effect: str
+    severity: Severity
+    role: str
+    inputs: tuple[int, ...]
+    attributes: tuple[str, ...]
+
+
+class Tensorflow(msgspec.Struct, frozen=True):
+    """TensorFlow. `standard` are the operators that it registers; `effects` what some of them do.
+
+    `passing` are those that hand texts on.
+    """
+
+    standard: frozenset[str]
+    passing: frozenset[str]
+    published: frozenset[str]
+    beginnings: tuple[str, ...]
+    effects: dict[str, Effect]
+
+    def publishes(self, name: str) -> bool:
+        """Whether the operator is one of a library that is known."""
+        return name in self.published or name.startswith(self.beginnings)
+
+
+@cache
+def tensorflow() -> Tensorflow:
+    """Frozen data, read once for the process. The first call reads files: before a worker's cage closes."""
+    entry = msgspec.convert(tomllib.loads((_FOLDER / "tensorflow.toml").read_text("utf-8")), _TensorflowFile)
+    return Tensorflow(
+        standard=frozenset(_lines("tensorflow.txt")),
+        passing=frozenset(entry.passing.split()),
+        published=frozenset(entry.published.split()),
+        beginnings=tuple(entry.beginnings.split()),
+        effects={
+            name: Effect(one.effect, one.severity, one.role, one.inputs, one.attributes)
+            for one in entry.effect
+            for name in one.operators.split()
+        },
+    )
+
+
 def _lines(name: str) -> list[str]:
     return [line for line in (_FOLDER / name).read_text("utf-8").splitlines() if not line.startswith("#")]
