@@ -12,7 +12,18 @@ import msgspec
 
 from modelaudit.blob import Blob
 from modelaudit.errors import LimitExceeded, ParseError
-from modelaudit.parsers.protobuf import BYTES, DEPTH, VARINT, Field, Reader, Shape, head_of, packed, resemblance
+from modelaudit.parsers.protobuf import (
+    BYTES,
+    DEPTH,
+    VARINT,
+    Field,
+    Reader,
+    Shape,
+    head_of,
+    is_hidden,
+    packed,
+    resemblance,
+)
 
 Operator = tuple[str, str]  # domain, name; the standard domain is ""
 
@@ -99,9 +110,12 @@ class Model(msgspec.Struct):
 
 
 def is_model(blob: Blob) -> bool:
-    """Whether `blob` is likely a model. Of one that is not called `.onnx`, looks at the head only. Raises `Missing`."""
+    """Whether `blob` is likely a model. Raises `Missing`.
+
+    Looks at the head; further only where the name is a model's, or where one field fills the head.
+    """
     head = head_of(blob, _HEAD_BYTES)
-    named = blob.place.name.lower().endswith(".onnx")
+    named = blob.place.name.lower().endswith(".onnx") or is_hidden(head, blob.size)
     try:
         return (
             bool(head) and (named or resemblance(head, blob.size, _MODEL) >= _SCORE) and _has_graph(blob, head, named)

@@ -278,6 +278,23 @@ def _is_text(payload: bytes, name: bool, whole: bool) -> bool:
     return all(character >= " " or character in "\t\r\n" for character in text)
 
 
+def is_hidden(head: bytes, size: int) -> bool:
+    """Whether a message of `size` bytes that begins with `head` may go on behind a field that fills the head."""
+    index = 0
+    while index < len(head):
+        try:
+            tag, index = _varint(head, index, 0, size)
+            length, wire = 0, tag & 7
+            if wire in (VARINT, BYTES):
+                length, index = _varint(head, index, 0, size)
+        except ParseError:
+            return False
+        if not 0 < tag >> 3 < 1 << 29 or wire in (GROUP, _GROUP_END, 6, 7):
+            return False
+        index += {VARINT: 0, BYTES: length, FIXED64: 8, FIXED32: 4}[wire]
+    return len(head) <= index < size
+
+
 def head_of(blob: Blob, length: int) -> bytes:
     """The first `length` bytes of `blob`, if a field can begin with the first of them; else nothing."""
     head = blob.view(0, 1)

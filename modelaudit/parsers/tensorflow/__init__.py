@@ -6,17 +6,17 @@ the texts are kept, which may be paths; numbers are passed over. Fields that sta
 each is walked.
 """
 
-import re
 from collections.abc import Container, Iterator
 
 import msgspec
 
-from modelaudit.blob import Blob, BytesBlob
+from modelaudit.blob import Blob
 from modelaudit.errors import LimitExceeded, ParseError
 from modelaudit.parsers import telltale
-from modelaudit.parsers.protobuf import BYTES, DEPTH, VARINT, Field, Reader, Shape, head_of, resemblance
+from modelaudit.parsers.protobuf import BYTES, DEPTH, Field, Reader
+from modelaudit.parsers.tensorflow.kinds import GRAPH, META_GRAPH, SAVED_MODEL, is_graph, kind_of
 
-SAVED_MODEL, META_GRAPH, GRAPH = "tf_savedmodel", "tf_metagraph", "tf_graphdef"
+__all__ = ["GRAPH", "META_GRAPH", "SAVED_MODEL", "Asset", "Graph", "Node", "Used", "kind_of", "parse"]
 
 _HEAD_BYTES = 4096
 _NAME_BYTES = 4096
@@ -26,8 +26,6 @@ _HELD_MOST = 64
 _HELD_BYTES = 16
 _METADATA_MOST = 5000  # objects whose configuration is kept
 _METADATA_BYTES = 4 << 20
-_FIELDS_TRIED = 256  # of a message, to find a graph behind what stands before it
-_OPERATOR = re.compile(r"[A-Za-z_][\w.>/-]*", re.ASCII)
 
 
 class Node(msgspec.Struct, gc=False):
@@ -81,53 +79,6 @@ class Graph(msgspec.Struct):
     unknown: list[tuple[int, int, int]] = []
     cut: int | None = None
     stop: ParseError | LimitExceeded | None = None
-
-
-def kind_of(blob: Blob) -> str | None:
-    """Which of the three `blob` likely is; None if it is none. Raises `Missing`.
-
-    The head decides. Only of a blob that is named as one of the three, more is looked at where that is not enough.
-    """
-    head = head_of(blob, _HEAD_BYTES)
-    if not head:
-        return None
-    scores = {kind: resemblance(head, blob.size, shape, 8) - least for kind, (shape, least) in _SHAPES.items()}
-    kind = max(scores, key=lambda kind: scores[kind])
-    if scores[kind] >= 0 and (kind != GRAPH or _has_node(BytesBlob(head), GRAPH)):
-        return kind
-    for ending, named in _ENDINGS.items():
-        if blob.place.name.lower().endswith(ending):
-            return next((one for one in named if _has_node(blob, one)), None)
-    return None
-
-
-def _has_node(blob: Blob, kind: str) -> bool:
-    """Whether a node or a function is where it would be in a message of this kind."""
-    reader, ways = Reader(blob), {SAVED_MODEL: (2, 2), META_GRAPH: (2,), GRAPH: ()}[kind]
-    try:
-        return _operator_below(reader, 0, blob.size, ways)
-    except (ParseError, LimitExceeded):
-        return False
-
-
-def _operator_below(reader: Reader, start: int, end: int, ways: tuple[int, ...]) -> bool:
-    for count, field in enumerate(reader.fields(start, end)):
-        if count == _FIELDS_TRIED:
-            break
-        if field.wire != BYTES:
-            continue
-        if ways:
-            if field.number == ways[0] and _operator_below(reader, field.start, field.end, ways[1:]):
-                return True
-        elif field.number == 1:
-            parts = reader.fields(field.start, field.end)
-            names = [reader.text(part, _NAME_BYTES) for part in parts if part.number == 2 and part.wire == BYTES]
-            return bool(names) and _OPERATOR.fullmatch(names[0]) is not None
-        elif field.number == 2:
-            return (
-                resemblance(reader.payload(field.start, field.end, _HEAD_BYTES), field.end - field.start, _LIBRARY) > 2
-            )
-    return False
 
 
 def parse(blob: Blob, kind: str, wanted: Container[str]) -> Graph:
@@ -186,7 +137,7 @@ class _Walk:
                 self._asset(part, depth + 1)
             elif part.number == 7:
                 self._objects(part, depth + 1)
-            elif part.number not in _META_GRAPH:
+            elif part.number > 7:
                 self._unknown(part)
 
     def _asset(self, field: Field, depth: int) -> None:
@@ -234,7 +185,7 @@ class _Walk:
                 for function in self._inside(part, depth + 1):
                     if function.number == 1 and function.wire == BYTES:
                         self._one_function(function, depth + 2)
-            elif part.number not in _GRAPH:
+            elif part.number > 5:
                 self._unknown(part)
 
     def _one_function(self, field: Field, depth: int) -> None:
@@ -340,14 +291,10 @@ class _Walk:
         """Remember bytes that begin like a pickle, an archive, a program, a graph."""
         if field.end - field.start >= _HELD_BYTES and len(self.found.held) < _HELD_MOST:
             head = self.reader.payload(field.start, field.end, _HELD_BYTES)
-            graph = head[0] in (0x0A, 0x12) and self._is_graph(field)
-            if graph or telltale.is_payload(head):
+            if head[0] in (0x0A, 0x12):
+                head = self.reader.payload(field.start, field.end, _HEAD_BYTES)
+            if telltale.is_payload(head) or is_graph(head, field.end - field.start):
                 self.found.held.append((f"{kept.name}.{kept.key}", field.start, field.end))
-
-    def _is_graph(self, field: Field) -> bool:
-        """Whether a text is a graph, as data sets have them."""
-        head = self.reader.payload(field.start, field.end, _HEAD_BYTES)
-        return resemblance(head, field.end - field.start, _GRAPH) >= _SHAPES[GRAPH][1]
 
     def _tensor(self, field: Field, depth: int, kept: "_Attributes") -> None:
         for part in self._inside(field, depth):
@@ -375,32 +322,3 @@ class _Attributes(msgspec.Struct):
     values: dict[str, tuple[str, ...]] = {}
     texts: list[str] = []
     key: str = ""
-
-
-# --- what the messages look like --------------------------------------------------------------------------
-
-_ARGUMENT: Shape = {1: "name"}
-_DEFINITION: Shape = {1: "name", 2: _ARGUMENT, 3: _ARGUMENT, 4: _ARGUMENT}
-_NODE: Shape = {1: "text", 2: "name", 3: "text", 4: "text", 5: {1: "name", 2: {1: {}, 6: VARINT, 7: {}, 8: {}}}}
-_LIBRARY: Shape = {1: {1: _DEFINITION, 3: _NODE, 4: {1: "text", 2: "text"}}}
-_GRAPH: Shape = {
-    1: _NODE,
-    2: _LIBRARY,
-    3: VARINT,
-    4: {1: VARINT, 2: VARINT},
-    5: {},
-}
-_INFORMATION: Shape = {2: {1: _DEFINITION}, 7: VARINT}
-_META_GRAPH: Shape = {1: _INFORMATION, 2: _GRAPH, 3: {}, 4: {1: "text"}, 5: {1: "text"}, 6: {}, 7: {}}
-# With the least score that tells each from other messages.
-_SHAPES: dict[str, tuple[Shape, int]] = {
-    SAVED_MODEL: ({1: VARINT, 2: _META_GRAPH}, 5),
-    META_GRAPH: (_META_GRAPH, 4),
-    GRAPH: (_GRAPH, 3),
-}
-_ENDINGS = {
-    "saved_model.pb": (SAVED_MODEL,),
-    ".meta": (META_GRAPH, GRAPH),
-    ".pb": (GRAPH, SAVED_MODEL, META_GRAPH),
-    ".graphdef": (GRAPH,),
-}
