@@ -5,6 +5,8 @@ import sys
 
 def main() -> None:
     """The console script `modelaudit`."""
+    from modelaudit.cli import stopping
     from modelaudit.cli.trouble import guarded
 
-    sys.exit(guarded(sys.argv[1:]))
+    code = guarded(sys.argv[1:])
+    stopping.leave(code)
