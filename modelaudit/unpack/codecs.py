@@ -16,10 +16,11 @@ import zstandard
 
 from modelaudit.limits import MIB
 
-_WINDOW_BYTES = 256 * MIB  # the most memory that a decoder may ask for; xz -9 needs 65 MiB
+WINDOW_BYTES = 256 * MIB  # the most memory that a decoder may ask for; xz -9 needs 65 MiB
 _HEADER_BYTES = (4096, 256 * 1024, 16 * MIB)  # what is tried in turn to find the end of a gzip header
 _LZMA_SIZE_BYTES = 1 << 38  # a larger size in an LZMA header is taken for chance, as by liblzma
 _ALONE_BYTES = 13  # properties, dictionary size, unpacked size
+ZSTD_PIECES = (1024, 32, 1)  # packed bytes taken at a time: 1 KiB of them gives at most 32 MiB
 _UNKNOWN_SIZE = (1 << 64) - 1
 
 BROKEN = (zlib.error, lzma.LZMAError, zstandard.ZstdError, OSError, EOFError, RuntimeError, ValueError)
@@ -92,7 +93,7 @@ class _Zstd:
     """The library gives no bound on what it unpacks at once: packed bytes must come in small pieces."""
 
     def __init__(self) -> None:
-        self._inner = zstandard.ZstdDecompressor(max_window_size=_WINDOW_BYTES).decompressobj()
+        self._inner = zstandard.ZstdDecompressor(max_window_size=WINDOW_BYTES).decompressobj()
         self.checksum: int | None = None
         self.needs_input = True
         self.eof = False
@@ -186,21 +187,21 @@ class _Lzma(Codec):
         if first.startswith(b"LZIP"):
             code = first[5]
             size = (1 << (code & 31)) - (1 << (code & 31)) // 16 * (code >> 5)
-            if not 1 << 12 <= size <= _WINDOW_BYTES:
+            if not 1 << 12 <= size <= WINDOW_BYTES:
                 raise ValueError(f"a dictionary of {size} bytes")
             filters = [{"id": lzma.FILTER_LZMA1, "dict_size": size, "lc": 3, "lp": 0, "pb": 2}]
             return Opened(6, _Bounded(lambda: lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=filters)), 20)
         if first.startswith(b"\xfd"):
-            return Opened(0, _Bounded(lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_WINDOW_BYTES)))
+            return Opened(0, _Bounded(lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=WINDOW_BYTES)))
         header = bytearray(head(_ALONE_BYTES))
-        if int.from_bytes(header[1:5], "little") > _WINDOW_BYTES:
+        if int.from_bytes(header[1:5], "little") > WINDOW_BYTES:
             # a dictionary is as large as the header says and not as large as the contents need: hardly any need this
-            header[1:5] = _WINDOW_BYTES.to_bytes(4, "little")
+            header[1:5] = WINDOW_BYTES.to_bytes(4, "little")
         return Opened(len(header), _Bounded(lambda: _alone(bytes(header))))
 
 
 class _ZstdFrames(Codec):
-    pieces = (1024, 32, 1)  # 1 KiB of packed bytes gives at most 32 MiB
+    pieces = ZSTD_PIECES
     skippable = True
 
     def begins(self, head: bytes) -> bool:
@@ -220,6 +221,23 @@ class _Lz4(Codec):
         return Opened(0, _Bounded(lz4.frame.LZ4FrameDecompressor))
 
 
+def deflate() -> Decoder:
+    """Raw deflate."""
+    return _Deflate()
+
+
+def bounded(
+    make: Callable[[], bz2.BZ2Decompressor | lzma.LZMADecompressor | lz4.frame.LZ4FrameDecompressor],
+) -> Decoder:
+    """What `make` makes."""
+    return _Bounded(make)
+
+
+def zstd() -> Decoder:
+    """One frame of zstd."""
+    return _Zstd()
+
+
 CODECS: dict[str, Codec] = {
     "deflate": Codec(),
     "zlib": _Zlib(),
@@ -235,7 +253,7 @@ CODECS: dict[str, Codec] = {
 
 def _alone(header: bytes) -> lzma.LZMADecompressor:
     """A decoder for what follows `header`."""
-    decoder = lzma.LZMADecompressor(lzma.FORMAT_ALONE, memlimit=_WINDOW_BYTES + MIB)
+    decoder = lzma.LZMADecompressor(lzma.FORMAT_ALONE, memlimit=WINDOW_BYTES + MIB)
     decoder.decompress(header, max_length=0)
     return decoder
 

@@ -7,6 +7,7 @@ from modelaudit.blob import Blob, BytesBlob, Place, SliceBlob
 from modelaudit.errors import LimitExceeded, ParseError
 from modelaudit.limits import MIB, Limits
 from modelaudit.model import Child
+from modelaudit.unpack.chains import Chain
 from modelaudit.unpack.codecs import BROKEN, CODECS, Codec, Decoder
 
 _STEPS = (256 * 1024, 4096, 1)  # unpacked bytes produced at a time: in general, then where a stream breaks
@@ -47,9 +48,16 @@ def open_child(blob: Blob, child: Child, budget: Budget, limits: Limits) -> Blob
         return BytesBlob(child.data, place)
     if child.codec == "stored":
         return SliceBlob(blob, child.offset, child.length, place)
-    if child.codec not in CODECS:
+    if child.codec not in CODECS and ":" not in child.codec:
         raise ParseError(f"no decoder for {child.codec!r}", child.offset)
     return UnpackedBlob(blob, child, budget, limits)
+
+
+def _chain(child: Child) -> Codec:
+    try:
+        return Chain(child.codec)
+    except ValueError as error:
+        raise ParseError(f"{error}", child.offset) from None
 
 
 def begins(blob: Blob, codec: str) -> bool:
@@ -108,8 +116,9 @@ class UnpackedBlob:
     def __init__(self, parent: Blob, child: Child, budget: Budget, limits: Limits) -> None:
         self.place = Place(child.name.rpartition("/")[2])
         self._parent = parent
-        self._name = child.codec
-        self._codec: Codec = CODECS[child.codec]
+        chained = ":" in child.codec
+        self._name = "packed" if chained else child.codec
+        self._codec: Codec = _chain(child) if chained else CODECS[child.codec]
         self._declared = child.size
         self._begin = self._next = child.offset
         self._stop = child.offset + child.length
