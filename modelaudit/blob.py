@@ -32,11 +32,18 @@ class Place:
     def names(self, folder: str = "") -> Names | None:
         """What lies in `folder`, with sizes in bytes; names of folders end in `/` and have none.
 
+        A symbolic link stands under its name with the size of what it leads to, and once more with `//` behind.
         None where nothing can be known: in an archive, or of a source that cannot tell. Raises `Missing`.
         """
         if folder not in self._folders and self._askable:
             raise Missing(folders=[folder])
         return self._folders.get(folder)
+
+    def leads_elsewhere(self, name: str, folder: str = "") -> bool:
+        """Whether `name` in `folder` is a symbolic link, and the blob itself is none, as in caches of links all are."""
+        here = self.names()
+        there = self.names(folder)
+        return there is not None and f"{name}//" in there and (here is None or f"{self.name}//" not in here)
 
 
 NOWHERE = Place()

@@ -102,6 +102,8 @@ def _weights(blob: Blob, needed: int) -> Iterator[Hit]:
     if file not in names:
         yield Hit("openvino-weights-missing", None, {"file": file, "needed": needed})
         return
+    if blob.place.leads_elsewhere(file):
+        yield Hit("openvino-weights-link", None, {"file": file})
     size = names[file]
     if size is not None and size != needed:
         rule = "openvino-weights-short" if size < needed else "openvino-weights-extra"

@@ -120,6 +120,8 @@ def _names_in(folder: str, most: int) -> Mapping[str, int | None] | None:
                     names[shown(entry.name) + "/"] = None
                 elif entry.is_file():
                     names[shown(entry.name)] = entry.stat().st_size
+                if entry.is_symlink():
+                    names[shown(entry.name) + "//"] = None
     except OSError as error:
         if error.errno in (errno.ENOENT, errno.ENOTDIR):
             return {}

@@ -73,9 +73,18 @@ async def test_local_names(tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
     (tmp_path / "model.bin").write_bytes(b"123")
     (tmp_path / "a\nb").write_bytes(b"")
+    (tmp_path / "link").symlink_to("model.bin")
+    (tmp_path / "broken").symlink_to("nowhere")
     target = Target("u", str(tmp_path / "model.xml"))
     files = Files(Limits())
-    assert await files.names(target, "") == {"sub/": None, "model.bin": 3, "a\\x0ab": 0}
+    assert await files.names(target, "") == {
+        "sub/": None,
+        "model.bin": 3,
+        "a\\x0ab": 0,
+        "link": 3,
+        "link//": None,
+        "broken//": None,
+    }
     assert await files.names(target, "sub") == {}
     assert await files.names(target, "none") == {}
     assert await Files(Limits(names=2)).names(target, "") is None

@@ -59,6 +59,7 @@ FIRING: dict[str, tuple[str, Inspection]] = {
     "key": ("external-key", look(with_weights(stored("x", ("open", "y"))))),
     "not there": ("external-missing", beside(BESIDE, {"model.onnx": 1, "other.data": 100})),
     "not in the folder": ("external-missing", beside(with_weights(stored("a/b")), {}, a={"c": 1})),
+    "a link": ("external-link", beside(BESIDE, {"model.data": 12, "model.data//": None, "model.onnx": 1})),
     "beyond the end": ("external-bounds", beside(BESIDE, {"model.data": 11})),
     "negative": ("external-bounds", look(with_weights(stored("x", ("offset", "-1"))))),
     "fewer bytes": ("size-mismatch", look(with_weights(tensor(3, raw=bytes(8))))),
@@ -106,6 +107,7 @@ def test_an_ordinary_model_is_silent(name: str) -> None:
 
 NEAR: dict[str, Inspection] = {
     "all there": beside(BESIDE, {"model.data": 12}),
+    "a cache of links": beside(BESIDE, {"model.data": 12, "model.data//": None, "model.onnx": 1, "model.onnx//": None}),
     "in a folder": beside(with_weights(stored("./a/b")), {"a/": None}, a={"b": 8}),
     "nothing known of the folder": look(BESIDE),
     "dots in a name": look(with_weights(stored("model..data"))),

@@ -145,6 +145,8 @@ def test_an_ordinary_graph_is_silent(name: str) -> None:
         ({"tiny.bin": 431}, {"weights-short"}),
         ({"tiny.bin": 433}, {"weights-extra"}),
         ({"tiny.bin": None}, set()),
+        ({"tiny.bin": 432, "tiny.bin//": None, "tiny.xml": 9}, {"weights-link"}),
+        ({"tiny.bin": 432, "tiny.bin//": None, "tiny.xml": 9, "tiny.xml//": None}, set()),
         (None, set()),
     ],
 )

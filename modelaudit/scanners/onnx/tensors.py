@@ -83,6 +83,7 @@ def _files(blob: Blob, elsewhere: Sequence[Tensor]) -> Iterator[Hit]:
     """Whether the files are there, and long enough."""
     folders: set[str] = set()
     missing: dict[str, Tensor] = {}
+    linked: dict[str, Tensor] = {}
     beyond: list[tuple[Tensor, int, int, int | None]] = []
     for tensor in elsewhere:
         location = _location(tensor)
@@ -98,13 +99,16 @@ def _files(blob: Blob, elsewhere: Sequence[Tensor]) -> Iterator[Hit]:
             names = blob.place.names(folder) if len(folders) <= _FOLDERS_MOST else None
             if names is not None and name not in names:
                 missing.setdefault(location, tensor)
+            elif names is not None and blob.place.leads_elsewhere(name, folder):
+                linked.setdefault(location, tensor)
             size = names.get(name) if names is not None else None
         if offset < 0 or (length or 0) < 0 or end >= _ADDRESSES or (size is not None and end > size):
             beyond.append((tensor, offset, end, size))
-    if missing:
-        location, tensor = next(iter(missing.items()))
-        evidence: Evidence = {"tensor": tensor.name, "location": location, "count": len(missing)}
-        yield Hit("onnx-external-missing", tensor.place, evidence)
+    for rule, found in (("onnx-external-missing", missing), ("onnx-external-link", linked)):
+        if found:
+            location, tensor = next(iter(found.items()))
+            evidence: Evidence = {"tensor": tensor.name, "location": location, "count": len(found)}
+            yield Hit(rule, tensor.place, evidence)
     if beyond:
         tensor, offset, end, size = beyond[0]
         evidence = {
