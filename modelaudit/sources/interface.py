@@ -56,8 +56,8 @@ class Source(Protocol):
     async def names(self, target: Target, folder: str) -> Mapping[str, int | None] | None:
         """What lies in `folder`, relative to the one that holds `target`: names as `shown`, with sizes in bytes.
 
-        Names of folders end in `/` and have none; those of symbolic links stand once more with `//`. None where it is not known, or is more than `Limits.names`.
-        `folder` has no part that leads up. Raises `SourceError`.
+        Names of folders end in `/` and have none; those of symbolic links stand once more with `//`. None where it is
+        not known, or is more than `Limits.names`. `folder` has no part that leads up. Raises `SourceError`.
         """
         return None
 
