@@ -120,7 +120,7 @@ class Walk:
         What is asked depends on the bytes before `place` alone, so that the same way is gone again with more bytes.
         """
         stride, self._last = place - self._last, place
-        self._mean += (stride - self._mean) // 8 if self._mean else stride
+        self._mean += (stride - self._mean) // 32 if self._mean else stride
         self._alike = self._alike + 1 if stride == self._stride else 0
         self._stride = stride
         if place < self._asked:

@@ -58,8 +58,8 @@ def _items(blob: Blob, limits: Limits) -> Iterator[Item]:
                 yield Child("damaged bytes", item.start, item.end - item.start)
             else:
                 yield from dangers.of(item)
-                layer = image.layer(item) if image is not None else None
-                yield from [layer] if layer is not None else _contents(item, blob, limits)
+                layer = list(image.layer(item)) if image is not None else []
+                yield from layer or _contents(item, blob, limits)
         first = False
     yield from dangers.at_end()
     yield from _behind(blob, walk.place, limits)
