@@ -21,6 +21,7 @@ from modelaudit.parsers.protobuf import (
     Shape,
     head_of,
     is_hidden,
+    is_text,
     packed,
     resemblance,
 )
@@ -118,7 +119,10 @@ def is_model(blob: Blob) -> bool:
     named = blob.place.name.lower().endswith(".onnx") or is_hidden(head, blob.size)
     try:
         return (
-            bool(head) and (named or resemblance(head, blob.size, _MODEL) >= _SCORE) and _has_graph(blob, head, named)
+            bool(head)
+            and not is_text(head)
+            and (named or resemblance(head, blob.size, _MODEL) >= _SCORE)
+            and _has_graph(blob, head, named)
         )
     except (ParseError, LimitExceeded):
         return False

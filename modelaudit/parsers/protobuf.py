@@ -32,6 +32,7 @@ _FIRST_PAGE_BYTES = 1024
 _HEAD_BYTES = 20  # a tag and a length or a number, ten bytes each at most
 _FIELDS_MOST = 20_000_000  # at about a microsecond each; a graph of 100,000 nodes has a million
 _WORD = (1 << 64) - 1
+_TEXT = bytes(range(0x20, 0x7F)) + b"\t\n\r"
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.>/-]*")
 
 
@@ -276,6 +277,11 @@ def _is_text(payload: bytes, name: bool, whole: bool) -> bool:
     if name:
         return _NAME.fullmatch(text) is not None
     return all(character >= " " or character in "\t\r\n" for character in text)
+
+
+def is_text(head: bytes) -> bool:
+    """Whether there is nothing but printable characters and line breaks in `head`: no message of messages is so."""
+    return not head.translate(None, _TEXT)
 
 
 def is_hidden(head: bytes, size: int) -> bool:

@@ -17,6 +17,7 @@ from modelaudit.parsers.manifest.tree import Pairs, Path, shown
 
 _LOOKED_AT_BYTES: Final = 256 * 1024  # of a blob that begins as JSON: objects up to this size are here anyway
 _ESCAPED: Final = re.compile(rb"\\u00(?:6[13cC]|73|5[fF])")  # letters of `class_` that no writer escapes
+_CLASS: Final = re.compile(rb"\"class_name\"\s*:")
 _KERAS: Final = frozenset(
     ("keras", "tf_keras", "keras_core", "keras_hub", "keras_nlp", "keras_cv", "tensorflow", "tensorflow_addons",
      "keras_contrib", "keras_applications", "keras_preprocessing", "keras_tuner", "keras_rs", "kerastuner")
@@ -51,7 +52,7 @@ def warm() -> None:
 
 
 def fits(blob: Blob, limits: Limits, /) -> bool:
-    """Whether the blob is a JSON object in which `class_name` and `config` stand."""
+    """Whether the blob is a JSON object with a key `class_name`, and in which `config` stands."""
     first = bytes(blob.view(0, 64)).lstrip(b"\xef\xbb\xbf\xff\xfe\0 \t\r\n")
     named = blob.place.name.endswith("config.json")  # of a .keras archive: small, and worth reading to the end
     if first[:1] != b"{" and (first or not named):
@@ -60,7 +61,7 @@ def fits(blob: Blob, limits: Limits, /) -> bool:
     head = bytes(blob.view(0, looked_at, looked_at if named else min(blob.size, 4096)))
     if 0 in head[:8]:  # UTF-16 or UTF-32
         head = head.replace(b"\0", b"")
-    return (b"class_name" in head and b"config" in head) or _ESCAPED.search(head) is not None
+    return (_CLASS.search(head) is not None and b"config" in head) or _ESCAPED.search(head) is not None
 
 
 def scan(blob: Blob, limits: Limits, /) -> Iterator[Hit | Child | Note]:

@@ -152,6 +152,13 @@ def test_all_rules_have_a_sample() -> None:
     assert {rule for rule in catalogue.load().rules if rule.startswith("keras-config-")} == set(FIRING)
 
 
+def test_words_are_no_configuration() -> None:
+    """A text in which `class_name` and `config` occur is not one of Keras; a key makes it one."""
+    text = b'{"a": "no {sub_class_name} in the config: `hasattr({self.__class__.__name__}, {name})`"}'
+    assert "keras_config" not in inspect(BytesBlob(text)).formats
+    assert "keras_config" in inspect(BytesBlob(b'{"class_name" : "Dense", "config": {}}')).formats
+
+
 @pytest.mark.parametrize("make", [lambda_new, lambda_old])
 def test_the_code_of_a_lambda_decides(make: object) -> None:
     """The layer is an info; what its code calls is critical where it reaches beyond tensors."""

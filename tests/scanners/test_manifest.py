@@ -125,6 +125,7 @@ SILENT: dict[str, str] = {
     "commands of tox": "[tox]\nenvlist = py\n[testenv]\ncommands = bash -c 'pytest'\n",
     "code in a description": "{\"description\": \"calls os.system('x') to run, or eval('y')\"}",
     "words of a vocabulary": '{"model": {"vocab": {"eval(": 1, "__import__(\'": 2, "os.system(\'": 3}}}',
+    "source map": '{"version": 3, "sourcesContent": ["a = /x/.exec(\'y\'); b = new Function(\'return this\')()"]}',
     "task names": '{"eval": {"metric": "exec (zero-shot)"}, "import": "weights", "loader": "pt"}',
     "harmless templates": '{"prompt_format": "{{ user }} says {% if x %}y{% endif %}", "v": "${env}"}',
     "home folder": '{"_name_or_path": "/home/me/models/bert", "output_dir": "../out", "ssh": "~/.ssh/config"}',

@@ -155,6 +155,13 @@ def test_ordinary_files_are_silent(name: str) -> None:
     assert [f.message for f in found.findings if f.severity.rank >= Severity.WARNING.rank] == []
 
 
+def test_cython_is_not_python() -> None:
+    """Its files often begin with Python's line, and cannot be read as Python."""
+    text = b"#!python\ncimport numpy as np\ncdef int x = 1\n"
+    assert inspect(BytesBlob(text, Place("dist_metrics.pxd"))).status == "skipped"
+    assert "python_source" in inspect(BytesBlob(b"#!python\nx = 1\n", Place("tool"))).formats
+
+
 def test_packed_code_is_scanned_itself() -> None:
     """What the packed code does is told as well, at its own place."""
     found = look(DECODED[1])

@@ -68,6 +68,12 @@ def test_every_rule_is_fired() -> None:
     assert known == {rule for rule, _ in FIRING.values()}
 
 
+@pytest.mark.parametrize("text", [b"0 1 0 1 1 0\n" * 40, b"1 0\n0 1\n", b"\n\n 8 8\n"])
+def test_a_table_of_numbers_is_no_graph(text: bytes) -> None:
+    """Digits and blanks are valid tags, and line breaks those of nodes; a graph has more than text in it."""
+    assert look(text, "random-bool-data.pb").formats == ()
+
+
 @pytest.mark.parametrize("name", [name for name in ORDINARY if name != "keras metadata"])
 def test_an_ordinary_graph_is_silent(name: str) -> None:
     """Not one finding, of any severity; saving, restoring, asserting and decoding are what models do."""

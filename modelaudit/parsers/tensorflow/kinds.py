@@ -4,7 +4,7 @@ import re
 
 from modelaudit.blob import Blob, BytesBlob
 from modelaudit.errors import LimitExceeded, ParseError
-from modelaudit.parsers.protobuf import BYTES, VARINT, Reader, Shape, head_of, is_hidden, resemblance
+from modelaudit.parsers.protobuf import BYTES, VARINT, Reader, Shape, head_of, is_hidden, is_text, resemblance
 
 SAVED_MODEL, META_GRAPH, GRAPH = "tf_savedmodel", "tf_metagraph", "tf_graphdef"
 
@@ -46,7 +46,7 @@ def kind_of(blob: Blob) -> str | None:
     The head decides. More is looked at where it does not and the name is one of theirs, or one field fills the head.
     """
     head = head_of(blob, _HEAD_BYTES)
-    if not head:
+    if not head or is_text(head):
         return None
     scores = {kind: resemblance(head, blob.size, shape, 8) - least for kind, (shape, least) in _SHAPES.items()}
     kind = max(scores, key=lambda kind: scores[kind])

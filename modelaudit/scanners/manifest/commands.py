@@ -35,12 +35,13 @@ _COMMAND = re.compile(
 _CODE = re.compile(
     r"__import__\s*\(\s*['\"]|\bos\.(?:system|popen|exec[lv]p?e?|spawn[lv]p?e?)\s*\(\s*[frbu]{0,2}['\"\[]"
     r"|\bsubprocess\.(?:run|call|Popen|check_output|check_call|getoutput)\s*\(\s*[frbu]{0,2}['\"\[(]"
-    r"|\b(?:eval|exec)\s*\(\s*(?:compile\(|__import__|base64|zlib|bytes|codecs|[frbu]{0,2}['\"]|open\(|input\("
-    r"|requests|urllib)"
+    # Not a method: the `exec` of JavaScript's expressions is one.
+    r"|(?:(?<![\w.])|\bbuiltins(?:__)?\.)(?:eval|exec)\s*\("
+    r"\s*(?:compile\(|__import__|base64|zlib|bytes|codecs|[frbu]{0,2}['\"]|open\(|input\(|requests|urllib)"
     r"|\b(?:pickle|marshal|dill|cloudpickle)\.loads?\s*\(|\bimport\s+os\b.{0,20}[;\n].{0,80}\bos\.\w+\("
     r"|\bctypes\.CDLL\("
     r"|\bRuntime\.getRuntime\(\)\.exec|child_process['\"]?\)?\.exec|\bSystem\.Diagnostics\.Process"
-    r"|\bnew\s+Function\(['\"]",
+    r"|\bnew\s+Function\(['\"](?!return this['\"])",
     re.DOTALL,
 )
 # Inside a template these lead out of it; outside of one, they are words.

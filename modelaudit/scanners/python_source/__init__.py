@@ -20,6 +20,7 @@ from modelaudit.scanners.python_source.report import Report
 
 _HEAD_BYTES: Final = 4096
 _NAMES: Final = frozenset((".py", ".pyw", ".pyi"))
+_CYTHON: Final = frozenset((".pyx", ".pxd", ".pxi"))  # often with Python's first line, and never Python
 _SHEBANG: Final = re.compile(rb"#!.{0,80}\bpython")
 _STATEMENT: Final = re.compile(
     rb"^(?:import\s+[\w.]+|from\s+[\w.]+\s+import\b|def\s+\w+\s*\(|class\s+\w+\s*[(:]|@\w+|if\s+.+:\s*$)"
@@ -37,7 +38,7 @@ def warm() -> None:
 def fits(blob: Blob, limits: Limits, /) -> bool:
     """Whether the name and the text say that it is Python source, or its first line does."""
     head = bytes(blob.view(0, _HEAD_BYTES))
-    if b"\0" in head:
+    if b"\0" in head or PurePosixPath(blob.place.name).suffix.lower() in _CYTHON:
         return False
     if _SHEBANG.match(head):
         return True
