@@ -1,8 +1,10 @@
 """Layers of container images: tars that change a root file system. Their absolute links begin at the image's root.
 
-Programs are what images are made of: they are listed and not reported; all other files are looked at like any file.
+Programs and installed Python packages are what images are made of: they are listed and not judged, as an image runs
+what is in it. All other files are looked at like any file: models, configuration, the image's own code.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
@@ -22,6 +24,7 @@ _BATCH = 65_536  # headers walked through before the first member is looked at
 _SMALL_BYTES = 16 * KIB  # members up to this size are read with their neighbours
 _ALIKE = 100  # hits of one rule; more of them say no more
 _WHITEOUT, _OPAQUE, _AUFS = ".wh.", ".wh..wh..opq", ".wh..wh."
+_INSTALLED = re.compile(r"(?:^|/)lib(?:64)?/(?:python|pypy)[\d.]*/.*\.pyc?$")
 _PROGRAMS = (b"\x7fELF", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe", b"!<arch>\n")
 
 
@@ -69,7 +72,7 @@ def _contents(member: Member, blob: Blob) -> Iterator[Item]:
         yield Note("truncated", f"{member.name}: {member.size - here} bytes beyond the end", member.at)
     if not here or member.kind in DEVICES or member.kind == FOLDER:
         return
-    if bytes(blob.view(member.offset, 8)).startswith(_PROGRAMS):
+    if bytes(blob.view(member.offset, 8)).startswith(_PROGRAMS) or _INSTALLED.search(member.name):
         yield Asset(member.name, "program", member.size)
     elif here <= _SMALL_BYTES:
         yield Child(member.name, data=bytes(blob.view(member.offset, here)))

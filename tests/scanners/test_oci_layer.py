@@ -22,6 +22,7 @@ BASE: list[Entry] = [
     info("etc/mtab", tarfile.SYMTYPE, "/proc/mounts"),
     info("dev/null", tarfile.CHRTYPE, devmajor=1, devminor=3),
     info("var/lock", tarfile.SYMTYPE, "/run/lock"),
+    ("usr/lib/python3.11/subprocess.py", b"import os\n\nos.system('echo modelaudit-sample')\n"),
     ("etc/os-release", b'NAME="Debian GNU/Linux"\n'),
 ]
 MODEL: list[Entry] = [
@@ -74,6 +75,13 @@ def test_files_of_layers_are_scanned_under_their_layer(build: object, pack: obje
     digest = f"layer sha256:{sha256(layer)}" if build is layout or pack is bytes else "layer "
     assert all(place.startswith(f"place:{digest}") and ":opt/model.pkl" in place for place in places)
     assert places
+
+
+def test_the_code_of_the_image_itself_is_scanned() -> None:
+    """What is not installed as a package is."""
+    layer = tar([*BASE, ("app/handler.py", b"import os\n\nos.system('echo modelaudit-sample')\n")])
+    bad = {finding.location.partition(" (")[0] for finding in look(layout([layer])).findings}
+    assert bad == {f"place:layer sha256:{sha256(layer)}:app/handler.py"}
 
 
 def test_a_layer_that_was_changed_is_told_by_its_digest() -> None:

@@ -82,7 +82,15 @@ def read_header(block: bytes) -> Header:
 
 def text(field: bytes) -> str:
     """Text up to the first NUL."""
-    return field.partition(b"\0")[0].decode("utf-8", "backslashreplace")
+    return decoded(field.partition(b"\0")[0])
+
+
+def decoded(data: bytes) -> str:
+    """`data` as text: UTF-8 where it is that, else one character a byte, so that no backslash comes in."""
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        return data.decode("latin-1")
 
 
 def padded(length: int) -> int:

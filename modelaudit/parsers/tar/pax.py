@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from modelaudit.parsers.tar.header import decoded
+
 _MOST_DIGITS = 20
 LARGE_BYTES = 8 << 30  # sizes from here on do not fit in a header's octal field
 
@@ -41,7 +43,7 @@ def records(data: bytes) -> Records:
             break
         key, equals, value = data[place + len(digits) + 1 : end - 1].partition(b"=")
         found.broken |= not equals or not key
-        found.pairs.append((key.decode("utf-8", "backslashreplace"), value.decode("utf-8", "backslashreplace")))
+        found.pairs.append((decoded(key), decoded(value)))
         place = end
     return found
 
