@@ -6,7 +6,7 @@ import anyio
 
 from modelaudit.errors import first_cause
 from modelaudit.limits import Limits
-from modelaudit.model import FileReport
+from modelaudit.model import FileReport, WeightsMode
 from modelaudit.pipeline import run
 from modelaudit.progress import Silent
 from modelaudit.settings import Settings, default_workers
@@ -21,12 +21,15 @@ async def scan(
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
     blacklist: Sequence[str] = (),
+    weights: WeightsMode = "auto",
 ) -> AsyncIterator[FileReport]:
     """Audit files, folders and buckets, and give one `FileReport` an object as soon as it is done.
 
     `paths` are what the command line takes: files, folders, `s3://bucket/prefix/`. Objects are scanned in
     caged worker processes (`workers`, default one a core). Leaving the loop early ends them; to be sure of
     when, wrap the call in `contextlib.aclosing`.
+
+    `weights` says whether tensors are read too: `auto` those that are local and small, `on` all, `off` none.
 
     Raises `UsageError` for a path that no source knows, `WorkersUnavailable` when no worker can be started.
     What is wrong with a single object is in its report, never an exception.
@@ -42,6 +45,7 @@ async def scan(
         include=tuple(include),
         exclude=tuple(exclude),
         blacklist=tuple(blacklist),
+        weights=weights,
     )
     reports, received = anyio.create_memory_object_stream[FileReport](_WAITING)
 

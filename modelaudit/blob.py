@@ -103,6 +103,11 @@ class RootBlob:
         self._ends = [start + length for start, length in extents]
         self._viewed: list[tuple[int, int]] = []
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether every byte is here."""
+        return self._available(0) >= self.size
+
     def _available(self, offset: int) -> int:
         index = bisect_right(self._starts, offset) - 1
         return max(0, self._ends[index] - offset) if index >= 0 else 0

@@ -19,16 +19,27 @@ from modelaudit.catalogue import Catalogue, Format
 from modelaudit.errors import LimitExceeded, Missing, ParseError
 from modelaudit.identify import Identifier
 from modelaudit.limits import Limits
-from modelaudit.model import Asset, Child, Evidence, Finding, Hit, Inspection, Note, Scalar, Severity, Status
+from modelaudit.model import (
+    Asset,
+    Child,
+    Evidence,
+    Finding,
+    Hit,
+    Inspection,
+    Note,
+    Scalar,
+    Severity,
+    Status,
+    WeightsMode,
+)
 from modelaudit.unpack import Budget, UnpackedBlob, open_child
-
-Item = Hit | Child | Asset | Note
+from modelaudit.weights import Item, Ration, Yielded
 
 
 class Scanner(Protocol):
     """A module of `modelaudit.scanners`, named after its format."""
 
-    def scan(self, blob: Blob, limits: Limits, /) -> Iterator[Item]:
+    def scan(self, blob: Blob, limits: Limits, /) -> Iterator[Yielded]:
         """What is wrong with these bytes, and what is inside them."""
 
 
@@ -55,9 +66,9 @@ class Engine:
         for scanner in self.scanners.values():
             getattr(scanner, "warm", lambda: None)()
 
-    def require_modules(self, format: Format) -> None:
-        """See to it that what `format` needs is loaded. Raises `Missing` where nothing can be imported."""
-        absent = [name for name in format.needs if name not in sys.modules]
+    def require_modules(self, needs: Sequence[str]) -> None:
+        """See to it that the modules `needs` are loaded. Raises `Missing` where nothing can be imported."""
+        absent = [name for name in needs if name not in sys.modules]
         if absent and not self._imports:
             raise Missing(modules=absent)
         for name in absent:
@@ -72,7 +83,7 @@ class Engine:
 
     def _fits(self, format: Format, blob: Blob, limits: Limits) -> bool:
         if not format.always and not format.fallback:  # those are asked about every blob, for which none is loaded
-            self.require_modules(format)
+            self.require_modules(format.needs)
         fits = getattr(self.scanners.get(format.id), "fits", None)
         return fits is None or bool(fits(blob, limits))
 
@@ -83,14 +94,17 @@ class Engine:
         *,
         uri: str = "",
         blacklist: Sequence[str] = (),
+        weights: WeightsMode = "auto",
         on_finding: Callable[[Finding], None] | None = None,
     ) -> Inspection:
         """Scan `blob` and everything in it.
 
+        `weights` says whether tensors are read too, see `modelaudit.weights.Ration`.
         `on_finding` hears of each finding at once, for callers that may be killed before the end. Raises
         `Missing` with all ranges that this run could not go on without.
         """
-        run = _Run(self, limits, uri, blacklist, on_finding)
+        ration = Ration(weights, limits, blob, self.require_modules)
+        run = _Run(self, limits, uri, blacklist, ration, on_finding)
         formats = run.root(blob)
         if run.missing:
             raise run.missing.all()
@@ -103,9 +117,16 @@ def default_engine() -> Engine:
     return Engine(catalogue.load())
 
 
-def inspect(blob: Blob, limits: Limits | None = None, *, uri: str = "", blacklist: Sequence[str] = ()) -> Inspection:
+def inspect(
+    blob: Blob,
+    limits: Limits | None = None,
+    *,
+    uri: str = "",
+    blacklist: Sequence[str] = (),
+    weights: WeightsMode = "auto",
+) -> Inspection:
     """Scan `blob` in this process. See `Engine.inspect`; `modelaudit.scan` runs it in caged workers."""
-    return default_engine().inspect(blob, limits or Limits(), uri=uri, blacklist=blacklist)
+    return default_engine().inspect(blob, limits or Limits(), uri=uri, blacklist=blacklist, weights=weights)
 
 
 class _Absent:
@@ -151,9 +172,11 @@ class _Run:
         limits: Limits,
         uri: str,
         blacklist: Sequence[str],
+        ration: Ration,
         on_finding: Callable[[Finding], None] | None,
     ) -> None:
         self._engine = engine
+        self._ration = ration
         self._limits = limits
         self._uri = uri
         self._blacklist = [pattern.casefold() for pattern in blacklist]
@@ -222,7 +245,7 @@ class _Run:
             scanner = self._engine.scanners.get(format.id)
             if scanner is None:
                 continue
-            self._engine.require_modules(format)
+            self._engine.require_modules(format.needs)
             self._scanners[format.id] = None
             for item in self._items(scanner, blob, location):
                 if isinstance(item, Hit):
@@ -243,7 +266,7 @@ class _Run:
     def _items(self, scanner: Scanner, blob: Blob, location: str) -> Iterator[Item]:
         """The scanner's items; the three exceptions that it may raise become what they mean."""
         try:
-            yield from scanner.scan(blob, self._limits)
+            yield from self._ration.read(scanner.scan(blob, self._limits), blob)
         except Missing as missing:
             self.missing.add(missing)
         except ParseError as error:

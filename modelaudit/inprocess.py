@@ -3,12 +3,16 @@
 from modelaudit.blob import BytesBlob
 from modelaudit.engine import default_engine
 from modelaudit.limits import Limits
-from modelaudit.model import Inspection
+from modelaudit.model import Inspection, WeightsMode
 
 
-def inspect(data: bytes | bytearray | memoryview, *, limits: Limits | None = None, uri: str = "") -> Inspection:
+def inspect(
+    data: bytes | bytearray | memoryview, *, limits: Limits | None = None, uri: str = "", weights: WeightsMode = "auto"
+) -> Inspection:
     """Scan `data` here, without cage and timeout: for bytes that you hold and do not fear.
 
-    `uri` is what locations begin with. For anything hostile use `modelaudit.scan`.
+    `uri` is what locations begin with, `weights` whether tensors are read too.
+    For anything
+    hostile use `modelaudit.scan`.
     """
-    return default_engine().inspect(BytesBlob(data), limits or Limits(), uri=uri)
+    return default_engine().inspect(BytesBlob(data), limits or Limits(), uri=uri, weights=weights)

@@ -29,6 +29,10 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     stream_text_bytes: int = 256 * MIB  # JSON too large to parse whole is searched up to here; tokenizers have 35 MB
     header_bytes: int = 256 * MIB  # a declared header; the largest real safetensors header is below 20 MiB
     small_archive_bytes: int = 1 * MIB  # archives up to this size are looked at whole, tensors and all; larger by need
+    weights_auto_bytes: int = 64 * MIB  # weights of one object that --weights auto reads; a fifth of a second
+    weights_bytes: int = 4 * GIB  # weights of one object that --weights on reads; half a minute
+    weights_tensors: int = 10_000  # tensors of one file whose weights are looked at
+    weights_outputs: int = 1 << 20  # of one tensor; each costs some hundred bytes of memory
     nested_depth: int = 6  # encodings around encodings inside a pickle's strings
     # --- reading, in the parent ------------------------------------------------------------------------
     head_bytes: int = 48 * KIB  # first read of every object: identifies it and often is all there is to read

@@ -1,6 +1,7 @@
 """The values that flow through modelaudit. Frozen; the output schema is generated from them."""
 
 import enum
+import math
 from collections.abc import Mapping
 from typing import Literal
 
@@ -8,6 +9,7 @@ import msgspec
 
 Scalar = str | int | float | bool | None
 Evidence = dict[str, Scalar | list[str]]
+WeightsMode = Literal["auto", "on", "off"]  # whether the numbers of tensors are read and compared
 
 
 class Severity(enum.StrEnum):
@@ -68,6 +70,48 @@ class Asset(msgspec.Struct, frozen=True):
     size: int | None = None
     tensors: tuple[str, ...] = ()
     tensors_total: int = 0
+
+
+class Weights(msgspec.Struct, frozen=True, gc=False):
+    """Where the numbers of a tensor are: stored, not packed, at `offset` of the blob, `length` bytes.
+
+    `dtype` is the byte order and numpy's name (`<f4`, `>f8`, `<f2`), or `<bf16`. The outputs of the layer are the
+    first dimension, with `outputs_last` the last. With `is_fortran` the first dimension varies fastest.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    offset: int
+    length: int
+    outputs_last: bool = False
+    is_fortran: bool = False
+
+    @property
+    def outputs(self) -> int:
+        """Units of the layer."""
+        return self.shape[-1 if self.outputs_last else 0]
+
+    @property
+    def count(self) -> int:
+        """Numbers in the tensor."""
+        return math.prod(self.shape)
+
+    @property
+    def item_bytes(self) -> int:
+        """Size of one number."""
+        return 2 if self.dtype[1:] == "bf16" else int(self.dtype[2:])
+
+    @property
+    def is_inner(self) -> bool:
+        """Whether neighbours in memory belong to different outputs."""
+        return self.outputs_last != self.is_fortran
+
+    @property
+    def is_sane(self) -> bool:
+        """Whether shape and length agree and there is something to compare."""
+        sizes = len(self.shape) >= 2 and all(size > 0 for size in self.shape)
+        return sizes and self.count * self.item_bytes == self.length
 
 
 class Note(msgspec.Struct, frozen=True):

@@ -49,6 +49,7 @@ def test_every_option_from_every_place(elsewhere: Path) -> None:
         "fail_on": "critical",
         "suppress": ["shared-bomb"],
         "severity": ["shared-nesting=info"],
+        "weights": "on",
         "dry_run": True,
         "verbose": True,
         "quiet": None,
@@ -70,6 +71,7 @@ def test_every_option_from_every_place(elsewhere: Path) -> None:
         fail_on=Severity.CRITICAL,
         suppress=("shared-bomb",),
         severity={"shared-nesting": Severity.INFO},
+        weights="on",
         dry_run=True,
         verbose=True,
         limits=Limits(
@@ -96,6 +98,7 @@ def test_every_option_from_every_place(elsewhere: Path) -> None:
         blacklist = ["evil"]
         fail-on = "critical"
         suppress = ["shared-bomb"]
+        weights = "on"
         dry-run = true
         verbose = true
         timeout = 1.5
@@ -218,6 +221,7 @@ SIZES = "a size; write bytes or a number with KB, MB, GB, TB, KiB, MiB, GiB or T
         ("concurrency", "10001", "a whole number from 1 to 10000"),
         ("fail_on", "debug", "a severity to fail on; write one of critical, warning, info"),
         ("fail_on", "bad", "a severity; write one of critical, warning, info, debug"),
+        ("weights", "maybe", "a way to treat weights; write one of auto, on, off"),
         ("dry_run", "maybe", "yes or no; write one of 1, true, yes, on, 0, false, no, off"),
     ],
 )

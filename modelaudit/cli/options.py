@@ -27,6 +27,14 @@ class FailOnName(enum.StrEnum):
     INFO = "info"
 
 
+class WeightsName(enum.StrEnum):
+    """The choices of --weights."""
+
+    AUTO = "auto"
+    ON = "on"
+    OFF = "off"
+
+
 Paths = Annotated[
     list[str] | None,
     typer.Argument(metavar="PATH…", help="Files, folders, s3://bucket/prefix/ and r2://bucket/prefix/, in any mix."),
@@ -68,6 +76,14 @@ Concurrency = Annotated[
 Workers = Annotated[
     str | None,
     typer.Option(metavar="N", help="Scanning processes. Default: one a core.", rich_help_panel=_READ),
+]
+Weights = Annotated[
+    WeightsName | None,
+    typer.Option(
+        help="Read tensors and tell which neurons and layers stand out. Default: auto, which reads what is local, up "
+        f"to {_DEFAULTS.weights_auto_bytes >> 20} MiB an object and no language model.",
+        rich_help_panel=_READ,
+    ),
 ]
 DryRun = Annotated[
     bool,

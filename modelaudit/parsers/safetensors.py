@@ -32,7 +32,7 @@ class Tensor(msgspec.Struct, frozen=True, gc=False):
     """One entry: `begin` and `end` in bytes from the start of the data; `bytes_needed` by shape and dtype.
 
     `bytes_needed` is None for a dtype that is not known. `flaw` says what makes the entry no tensor; without
-    `placed` it has no offsets either. `extra` is a key that the format does not know.
+    `placed` it has no offsets either, with it no `shape`. `extra` is a key that the format does not know.
     """
 
     name: str
@@ -43,6 +43,7 @@ class Tensor(msgspec.Struct, frozen=True, gc=False):
     flaw: str | None = None
     placed: bool = True
     extra: str | None = None
+    shape: tuple[int, ...] = ()
 
 
 class Header(msgspec.Struct, frozen=True, kw_only=True):
@@ -202,7 +203,7 @@ def _tensor(name: str, dtype: str, shape: list[int], offsets: tuple[int, int], e
         return Tensor(name, dtype, begin, end, extra=extra)
     if count * bits % 8:
         return Tensor(name, dtype, begin, end, flaw="its elements do not fill whole bytes", extra=extra)
-    return Tensor(name, dtype, begin, end, count * bits // 8, extra=extra)
+    return Tensor(name, dtype, begin, end, count * bits // 8, extra=extra, shape=tuple(shape))
 
 
 def _integer(value: object) -> bool:

@@ -8,7 +8,7 @@ import anyio
 from modelaudit import catalogue
 from modelaudit.catalogue import Hint
 from modelaudit.errors import first_cause
-from modelaudit.model import Ended
+from modelaudit.model import Ended, WeightsMode
 from modelaudit.pipeline.flow import Deliver, Flow, heed_signals
 from modelaudit.pipeline.policy import Policy
 from modelaudit.progress import Progress
@@ -48,7 +48,7 @@ async def _run(
     policy = Policy(settings.include, settings.exclude, settings.suppress, settings.severity)
     async with AsyncExitStack() as stack:
         places = await stack.enter_async_context(open_sources(settings.paths, limits))
-        setup = Setup(limits, tuple(settings.blacklist))
+        setup = Setup(limits, tuple(settings.blacklist), _weights(settings))
         pool = None if settings.dry_run else Pool(setup, settings.workers, Starter(nursery))
         flow = Flow(
             places, pool, deliver, limits=limits, hints=_hints(settings.paths), policy=policy, progress=progress
@@ -60,6 +60,11 @@ async def _run(
                 await flow.run()
             group.cancel_scope.cancel()
     return flow.ended
+
+
+def _weights(settings: Settings) -> WeightsMode:
+    """Bytes that are counted are not spent on what nobody asked for."""
+    return "off" if settings.weights == "auto" and settings.limits.max_total_bytes is not None else settings.weights
 
 
 def _hints(paths: Sequence[str]) -> dict[str, Hint]:

@@ -1,18 +1,20 @@
 """NumPy arrays: a header that lies about the data, arrays of objects (which are pickles), what follows the data."""
 
+import re
 from collections.abc import Iterator
 
 from modelaudit.blob import Blob, SliceBlob, read
 from modelaudit.errors import LimitExceeded, ParseError
 from modelaudit.limits import Limits
-from modelaudit.model import Asset, Child, Evidence, Hit, Note
+from modelaudit.model import Asset, Child, Evidence, Hit, Note, Weights
 from modelaudit.parsers.npy import HEADER_MOST_BYTES, MAGIC, Header, extent, parse
 
+_FLOATS = re.compile(r"[<>]f[248]")
 _DIMENSIONS = 64  # NPY_MAXDIMS of NumPy 2
 _ARRAYS_MOST = 100_000  # in one file
 
 
-def scan(blob: Blob, limits: Limits, /) -> Iterator[Hit | Child | Asset | Note]:
+def scan(blob: Blob, limits: Limits, /) -> Iterator[Hit | Child | Asset | Note | Weights]:
     """Hold each header against the file's size; the data itself is read only where it is a pickle.
 
     A file may hold several arrays, one behind the other, as `numpy.save` to an open file writes them.
@@ -38,7 +40,7 @@ def scan(blob: Blob, limits: Limits, /) -> Iterator[Hit | Child | Asset | Note]:
         yield Child("trailing bytes", place, blob.size - place)
 
 
-def _array(header: Header, begin: int, size: int) -> Iterator[Hit | Child]:
+def _array(header: Header, begin: int, size: int) -> Iterator[Hit | Child | Weights]:
     data_start = begin + header.data_start
     here = size - data_start
     if header.header_length > HEADER_MOST_BYTES:
@@ -58,6 +60,8 @@ def _array(header: Header, begin: int, size: int) -> Iterator[Hit | Child]:
             "here": here,
         }
         yield Hit("npy-shape", data_start, evidence)
+    elif _FLOATS.fullmatch(header.descr) and len(header.shape) >= 2:
+        yield Weights("array", header.descr, header.shape, data_start, header.data_bytes, True, header.fortran_order)
 
 
 def _unread(blob: Blob, begin: int, error: ParseError | LimitExceeded) -> Iterator[Hit | Child | Note]:

@@ -10,7 +10,7 @@ from itertools import pairwise
 from modelaudit.blob import Blob
 from modelaudit.errors import ParseError
 from modelaudit.limits import Limits
-from modelaudit.model import Asset, Child, Evidence, Hit, Note, Severity
+from modelaudit.model import Asset, Child, Evidence, Hit, Note, Severity, Weights
 from modelaudit.parsers.safetensors import (
     HEADER_MOST_BYTES,
     PREFIX_BYTES,
@@ -21,6 +21,7 @@ from modelaudit.parsers.safetensors import (
 )
 
 _MASK_SHOWN = 4
+_FLOATS = {"F16": "<f2", "BF16": "<bf16", "F32": "<f4", "F64": "<f8"}
 
 # Each is a thing that has no meaning as data: a call or an import in code, a script in a page, dunder access.
 _CODE = {
@@ -63,7 +64,7 @@ def fits(blob: Blob, limits: Limits, /) -> bool:
     return _OBJECT.match(start[: int.from_bytes(prefix, "little")]) is not None
 
 
-def scan(blob: Blob, limits: Limits, /) -> Iterator[Hit | Child | Asset | Note]:
+def scan(blob: Blob, limits: Limits, /) -> Iterator[Hit | Child | Asset | Note | Weights]:
     """Hold the header against the file's size and against itself. Reads the header only."""
     length = header_length(blob)
     if length > HEADER_MOST_BYTES:
@@ -87,6 +88,14 @@ def scan(blob: Blob, limits: Limits, /) -> Iterator[Hit | Child | Asset | Note]:
     yield from _sizes(header.tensors)
     yield from _layout(header, blob.size)
     yield from _metadata(header, limits)
+    yield from _weights(header)
+
+
+def _weights(header: Header) -> Iterator[Weights]:
+    for tensor in header.tensors:
+        if tensor.dtype in _FLOATS and len(tensor.shape) >= 2 and tensor.bytes_needed == tensor.end - tensor.begin:
+            place = header.data_start + tensor.begin
+            yield Weights(tensor.name, _FLOATS[tensor.dtype], tensor.shape, place, tensor.end - tensor.begin)
 
 
 def _form(header: Header) -> Iterator[Hit]:

@@ -96,7 +96,14 @@ def _scan(engine: Engine, setup: Setup, job: Job, descriptor: int, told: _Told) 
     place = Place(job.uri.rpartition("/")[2], job.folders)
     blob = RootBlob(data, job.size, job.extents, place)
     try:
-        found = engine.inspect(blob, setup.limits, uri=job.uri, blacklist=setup.blacklist, on_finding=told.add)
+        found = engine.inspect(
+            blob,
+            setup.limits,
+            uri=job.uri,
+            blacklist=setup.blacklist,
+            weights=setup.weights,
+            on_finding=told.add,
+        )
     except Missing as missing:
         return Need(job.id, missing.ranges, missing.folders, missing.modules)
     return Done(job.id, found)

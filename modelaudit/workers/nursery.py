@@ -21,6 +21,7 @@ from typing import Final, NoReturn
 
 from modelaudit import catalogue
 from modelaudit.engine import Engine
+from modelaudit.weights import NEEDS
 from modelaudit.workers import child
 from modelaudit.workers.wire import Born, Died, Fork, FromNursery, Unborn, decode_to_nursery, packet
 
@@ -39,7 +40,7 @@ class _Nursery:
     def __init__(self, number: int) -> None:
         self._control = socket.socket(fileno=number)
         known = catalogue.load()
-        self._loadable = frozenset(name for format in known.formats.values() for name in format.needs)
+        self._loadable = frozenset((*NEEDS, *(name for format in known.formats.values() for name in format.needs)))
         self._engine = Engine(known, imports=False)
         self._engine.warm()
         for name in _CODECS:

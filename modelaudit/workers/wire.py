@@ -11,7 +11,7 @@ import msgspec
 
 from modelaudit.errors import ModelauditError
 from modelaudit.limits import Limits
-from modelaudit.model import Finding, Inspection
+from modelaudit.model import Finding, Inspection, WeightsMode
 
 
 class WireError(ModelauditError):
@@ -31,6 +31,7 @@ class Setup(msgspec.Struct, frozen=True, tag="setup"):
 
     limits: Limits
     blacklist: tuple[str, ...] = ()
+    weights: WeightsMode = "off"
 
 
 class Job(msgspec.Struct, frozen=True, tag="job"):

@@ -50,7 +50,7 @@ def by_typer(arguments: list[str]) -> Asked | None:
     return None
 
 
-VALUES = st.sampled_from(["x", "json", "critical", "5", "a=b", "", "-", "-x", "--", "--quiet", "scan", "ü"])
+VALUES = st.sampled_from(["x", "json", "critical", "on", "5", "a=b", "", "-", "-x", "--", "--quiet", "scan", "ü"])
 NAMES = ["--" + name.replace("_", "-") for name in (*OPTIONS, "config", "targets")]
 WORDS = st.one_of(
     VALUES.map(lambda value: [value]),
@@ -69,7 +69,8 @@ def test_the_same_meaning(words: list[str]) -> None:
         return
     seen = by_typer(["scan", *words])
     if seen is None:
-        assert asked.flags.get("format") not in (None, "json") or asked.flags.get("fail_on") not in (None, "critical")
+        choices = {"format": "json", "fail_on": "critical", "weights": "on"}
+        assert any(asked.flags.get(name, good) != good for name, good in choices.items())
     else:
         assert asked == seen
 
@@ -78,7 +79,7 @@ def test_the_same_meaning(words: list[str]) -> None:
 def test_every_option_is_read_quickly(name: str) -> None:
     """In both spellings; what may be repeated becomes a list, what needs no value is a switch."""
     option = "--" + name.replace("_", "-")
-    value = {"format": "json", "fail_on": "info"}.get(name, "x")
+    value = {"format": "json", "fail_on": "info", "weights": "on"}.get(name, "x")
     spellings = [[option]] if name in SWITCHES else [[option, value], [f"{option}={value}"]]
     for spelling in spellings:
         asked = scan_of(["scan", "a", *spelling, "b"])

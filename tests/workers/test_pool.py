@@ -26,7 +26,7 @@ from modelaudit import engine
 from modelaudit.model import Finding, Inspection, Severity
 from modelaudit.workers import child, nursery
 SOME = Finding("id", "stub", Severity.CRITICAL, "message", "why", "place")
-def inspect(self, blob, limits, *, uri, blacklist, on_finding):
+def inspect(self, blob, limits, *, uri, blacklist, weights, on_finding):
     if uri == "hang":
         while True: pass
     if uri == "find then hang":
