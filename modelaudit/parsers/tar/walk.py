@@ -90,6 +90,7 @@ class Walk:
         self._last = place
         self._stride = 0
         self._alike = 0
+        self._count = 0
         self._mean = 0
 
     def items(self) -> Iterator[Member | Damage]:
@@ -120,7 +121,8 @@ class Walk:
         What is asked depends on the bytes before `place` alone, so that the same way is gone again with more bytes.
         """
         stride, self._last = place - self._last, place
-        self._mean += (stride - self._mean) // 32 if self._mean else stride
+        self._count += 1
+        self._mean += (stride - self._mean) // max(1, min(self._count - 1, 32))
         self._alike = self._alike + 1 if stride == self._stride else 0
         self._stride = stride
         if place < self._asked:
