@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from hashlib import blake2b
+from heapq import heapify, heapreplace
 from itertools import chain
 from typing import Protocol, cast
 
@@ -184,6 +185,7 @@ class _Run:
         self._budget = Budget(limits)
         self._findings: list[Finding] = []
         self._findings_cut = 0
+        self._mildest: list[tuple[int, int]] = []  # a heap of (rank, index) over the findings, once there is no room
         self._assets: list[Asset] = []
         self._assets_cut = 0
         self._notes: list[Note] = []
@@ -385,10 +387,14 @@ class _Run:
             self._findings.append(finding)
             return
         self._findings_cut += 1
-        if finding.severity is Severity.CRITICAL or finding.severity is Severity.WARNING:
-            mildest = min(range(len(self._findings)), key=lambda index: self._findings[index].severity.rank)
-            if self._findings[mildest].severity.rank < finding.severity.rank:
-                self._findings[mildest] = finding
+        rank = finding.severity.rank
+        if rank >= Severity.WARNING.rank:
+            if not self._mildest:
+                self._mildest = [(kept.severity.rank, index) for index, kept in enumerate(self._findings)]
+                heapify(self._mildest)
+            if self._mildest and self._mildest[0][0] < rank:
+                _, index = heapreplace(self._mildest, (rank, self._mildest[0][1]))
+                self._findings[index] = finding
 
     def _asset(self, asset: Asset, location: str) -> None:
         if len(self._assets) >= self._limits.assets:

@@ -23,7 +23,10 @@ class Severity(enum.StrEnum):
     @property
     def rank(self) -> int:
         """3 for critical, 2 for warning, 1 for info, 0 for debug."""
-        return 3 - list(Severity).index(self)
+        return _RANKS[self]
+
+
+_RANKS = {severity: rank for rank, severity in enumerate(reversed(Severity))}
 
 
 class Hit(msgspec.Struct, frozen=True):

@@ -174,7 +174,7 @@ def _layout(header: Header, size: int) -> Iterator[Hit | Child]:
             yield Child("gap", header.data_start + begin, min(length, data_bytes - begin))
     if gaps:
         evidence = {"begin": gaps[0][0], "length": gaps[0][1], "count": len(gaps)}
-        yield Hit("safetensors-gap", header.data_start + gaps[0][0], evidence)
+        yield Hit("safetensors-gap", header.data_start + min(gaps[0][0], data_bytes), evidence)
     if end < data_bytes:
         yield Hit("safetensors-trailing", header.data_start + end, {"length": data_bytes - end})
         yield Child("trailing bytes", header.data_start + end, data_bytes - end)
