@@ -54,8 +54,8 @@ def _tensors(blob: Blob, header: ggml.Header) -> Iterator[Hit | Child]:
         if tensor.end > blob.size:
             if tensor.end - tensor.begin >= _MEMORY and tensor.end > 2 * blob.size:
                 what = f"{tensor.end - tensor.begin} bytes for tensor {tensor.name!r}"
-                yield Hit("ggml-length", tensor.begin, {"what": what})
+                yield Hit("ggml-length", min(tensor.begin, blob.size), {"what": what})
             else:
                 what = f"Tensor {tensor.name!r} ends at byte {tensor.end}, the file at {blob.size}"
-                yield Hit("ggml-truncated", tensor.begin, {"what": what})
+                yield Hit("ggml-truncated", min(tensor.begin, blob.size), {"what": what})
             return

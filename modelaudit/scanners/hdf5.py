@@ -112,7 +112,7 @@ class _Report:
     def _note(self, path: str, trouble: str, offset: int) -> Iterator[Note]:
         self._notes += bool(trouble)
         if trouble and self._notes <= _EACH:
-            yield Note("broken", f"{path}: {trouble}", offset)
+            yield Note("broken", f"{path}: {trouble}", min(offset, self._blob.size))
 
     def _attribute(self, path: str, attribute: Attribute) -> Iterator[Child]:
         name = f"{path.lstrip('/')}@{attribute.name}".lstrip("@")

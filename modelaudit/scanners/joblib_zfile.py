@@ -25,5 +25,5 @@ def fits(blob: Blob, limits: Limits, /) -> bool:
 
 def scan(blob: Blob, limits: Limits, /) -> Iterator[Child]:
     """The pickle inside."""
-    start = _HEADER_BYTES + (read(blob, _HEADER_BYTES, 1) == b" ")
-    yield Child("unpacked", start, max(0, blob.size - start), "zlib")
+    start = min(blob.size, _HEADER_BYTES + (read(blob, _HEADER_BYTES, 1) == b" "))
+    yield Child("unpacked", start, blob.size - start, "zlib")

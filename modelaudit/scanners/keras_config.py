@@ -58,7 +58,7 @@ def fits(blob: Blob, limits: Limits, /) -> bool:
     if first[:1] != b"{" and (first or not named):
         return False
     looked_at = min(blob.size, 8 * limits.text_bytes) if named else _LOOKED_AT_BYTES
-    head = bytes(blob.view(0, looked_at, looked_at if named else min(blob.size, 4096)))
+    head = bytes(blob.view(0, looked_at))  # all of it: an answer must not depend on what happens to be here
     if 0 in head[:8]:  # UTF-16 or UTF-32
         head = head.replace(b"\0", b"")
     return (_CLASS.search(head) is not None and b"config" in head) or _ESCAPED.search(head) is not None

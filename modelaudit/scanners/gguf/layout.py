@@ -102,7 +102,7 @@ def _cover(blob: Blob, header: Header, data_bytes: int) -> Iterator[Hit | Child]
     holes = [gap for gap in gaps if gap[1] >= alignment]
     if holes:
         evidence: Evidence = {"begin": start + holes[0][0], "length": holes[0][1], "count": len(holes)}
-        yield Hit("gguf-gap", start + holes[0][0], evidence)
+        yield Hit("gguf-gap", min(start + holes[0][0], blob.size), evidence)
     for place, length in [gap for gap in gaps if gap[1] >= _PADDING_BYTES and gap[0] < data_bytes][:_GAPS]:
         yield from _hidden(blob, "gap", start + place, min(length, data_bytes - place))
     if known and end < data_bytes:

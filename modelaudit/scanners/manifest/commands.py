@@ -52,7 +52,7 @@ _LOOKUP = re.compile(r"\$\{(?:jndi|script|python|exec|url|dns):")
 _TEMPLATE_CHARS = 400  # between the opening of an expression and what it reaches for
 _REACHES = 100  # looked at in one value
 _COLLECTORS = re.compile(
-    r"\b(?:[\w-]+\.)*(?:webhook\.site|requestbin\.(?:com|net)|pipedream\.net|ngrok(?:-free)?\.(?:io|app|dev)"
+    r"\b(?:webhook\.site|requestbin\.(?:com|net)|pipedream\.net|ngrok(?:-free)?\.(?:io|app|dev)"
     r"|burpcollaborator\.net|oastify\.com"
     r"|interact\.sh|oast\.(?:pro|live|site|online|fun|me)|beeceptor\.com|requestcatcher\.com|dnslog\.cn"
     r"|ceye\.io|transfer\.sh|serveo\.net"
