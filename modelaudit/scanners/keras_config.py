@@ -15,6 +15,7 @@ from modelaudit.parsers import telltale
 from modelaudit.parsers.keras_config import Named, Text
 from modelaudit.parsers.manifest.tree import Pairs, Path, shown
 
+_OBJECT: Final = re.compile(rb"\{\s*(?:[\"}]|$)")
 _LOOKED_AT_BYTES: Final = 256 * 1024  # of a blob that begins as JSON: objects up to this size are here anyway
 _ESCAPED: Final = re.compile(rb"\\u00(?:6[13cC]|73|5[fF])")  # letters of `class_` that no writer escapes
 _CLASS: Final = re.compile(rb"\"class_name\"\s*:")
@@ -55,7 +56,7 @@ def fits(blob: Blob, limits: Limits, /) -> bool:
     """Whether the blob is a JSON object with a key `class_name`, and in which `config` stands."""
     first = bytes(blob.view(0, 64)).lstrip(b"\xef\xbb\xbf\xff\xfe\0 \t\r\n")
     named = blob.place.name.endswith("config.json")  # of a .keras archive: small, and worth reading to the end
-    if first[:1] != b"{" and (first or not named):
+    if _OBJECT.match(first.replace(b"\0", b"")) is None and (first or not named):
         return False
     looked_at = min(blob.size, 8 * limits.text_bytes) if named else _LOOKED_AT_BYTES
     head = bytes(blob.view(0, looked_at))  # all of it: an answer must not depend on what happens to be here
