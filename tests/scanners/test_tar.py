@@ -3,6 +3,7 @@
 import io
 import random
 import tarfile
+from collections import Counter
 from contextlib import suppress
 
 import pytest
@@ -15,6 +16,7 @@ from modelaudit.errors import LimitExceeded, ParseError
 from modelaudit.limits import Limits
 from modelaudit.model import Inspection
 from modelaudit.parsers.tar.walk import members
+from modelaudit.scanners import tar as scanner
 from tests.remote import Remote
 from tests.samples.images import docker_save, info, layout, tar
 from tests.samples.tartricks import END, block, chain, filled, member
@@ -122,6 +124,16 @@ def test_an_ordinary_archive_is_silent(name: str) -> None:
 def test_members_and_what_follows_are_scanned(data: bytes) -> None:
     """An attack in a member or behind the archive is found."""
     assert "critical" in {finding.severity for finding in look(data).findings}
+
+
+def test_very_many_copies_are_looked_at_a_thousand_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And listed after that; another name or other bytes are no copy."""
+    monkeypatch.setattr(scanner, "_COPIES", 3)
+    data = tar([*((f"{index}/a.pkl", ORDINARY) for index in range(9)), ("b.pkl", ORDINARY), ("0/a.pkl", ATTACK)])
+    found = look(data)
+    kinds = Counter(asset.type for asset in found.assets)
+    assert (kinds["pickle"], kinds["copy"]) == (5, 6)
+    assert "critical" in {finding.severity for finding in found.findings}
 
 
 def test_a_nemo_model_is_named() -> None:

@@ -21,6 +21,7 @@ Item = Hit | Child | Asset | Note
 _BATCH = 65_536  # headers walked through before the first member is looked at: all of them, in most archives
 _SMALL_BYTES = 16 * KIB  # members up to this size are read with their neighbours
 _EXPANDED_BYTES = 64 * MIB  # sparse members up to this size are looked at as they will be unpacked
+_COPIES = 1000  # of the same bytes under the same name that are looked at; more would not even fit in the findings
 _ALIKE = 100  # hits of one rule; more of them say no more
 
 
@@ -44,6 +45,7 @@ def _items(blob: Blob, limits: Limits) -> Iterator[Item]:
     walk = Walk(blob)
     dangers = Dangers(blob, limits)
     found = walk.items()
+    copies: Counter[int] = Counter()
     first = True
     while batch := list(islice(found, _BATCH)):
         members = [item for item in batch if isinstance(item, Member)]
@@ -59,7 +61,7 @@ def _items(blob: Blob, limits: Limits) -> Iterator[Item]:
             else:
                 yield from dangers.of(item)
                 layer = list(image.layer(item)) if image is not None else []
-                yield from layer or _contents(item, blob, limits)
+                yield from layer or _contents(item, blob, limits, copies)
         first = False
     yield from dangers.at_end()
     yield from _behind(blob, walk.place, limits)
@@ -74,8 +76,8 @@ def _fetch(blob: Blob, members: list[Member], limits: Limits) -> None:
     blob.require(wanted.merged())
 
 
-def _contents(member: Member, blob: Blob, limits: Limits) -> Iterator[Item]:
-    """The bytes of `member` as a child, expanded where they are sparse."""
+def _contents(member: Member, blob: Blob, limits: Limits, copies: Counter[int]) -> Iterator[Item]:
+    """The bytes of `member` as a child, expanded where they are sparse. `copies` counts those that were met."""
     here = max(0, min(member.size, blob.size - member.offset))
     if member.size > here:
         yield Note("truncated", f"{member.name}: {member.size - here} bytes beyond the end", member.at)
@@ -86,7 +88,10 @@ def _contents(member: Member, blob: Blob, limits: Limits) -> Iterator[Item]:
     if member.kind == FOLDER or member.size > _SMALL_BYTES or here < member.size:
         yield Child(member.name, member.offset, here)
     else:
-        yield Child(member.name, data=bytes(blob.view(member.offset, here)))
+        data = bytes(blob.view(member.offset, here))
+        same = hash((member.name.rpartition("/")[2], data))
+        copies[same] += 1
+        yield Child(member.name, data=data) if copies[same] <= _COPIES else Asset(member.name, "copy", here)
     if member.sparse is not None and member.sparse.pieces:
         most = max(limits.unpack_ratio * here, limits.unpack_ratio_floor_bytes)
         evidence: Evidence = {"name": member.name, "packed": here, "size": member.sparse.size}
