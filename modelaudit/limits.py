@@ -26,6 +26,11 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     text_bytes: int = 4 * MIB  # one piece of text that is parsed whole (source code, JSON)
     text_depth: int = 200  # nested brackets of a configuration; real ones stay below 30, readers give up near 1000
     text_nodes: int = 1_000_000  # values of a YAML file; each costs a microsecond
+    source_calls: int = 60_000  # opening brackets of a Python source; the largest real one, of torch, has 20,000
+    source_marks: int = 500_000  # its commas, operators and brackets: half a second a hundred thousand
+    source_steps: int = 100_000  # nodes behind its suspicious calls, 40 µs each; ordinary files need a few thousand
+    template_bytes: int = 1 * MIB  # a Jinja template, 2.5 µs a byte; the largest chat templates have 40 KB
+    template_folded_chars: int = 32 * MIB  # text that a template puts together; real ones stay below 100 KB
     stream_text_bytes: int = 256 * MIB  # JSON too large to parse whole is searched up to here; tokenizers have 35 MB
     header_bytes: int = 256 * MIB  # a declared header; the largest real safetensors header is below 20 MiB
     small_archive_bytes: int = 1 * MIB  # archives up to this size are looked at whole, tensors and all; larger by need

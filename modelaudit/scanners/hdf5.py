@@ -10,6 +10,7 @@ from pathlib import PurePosixPath
 from typing import Final
 
 from modelaudit.blob import Blob, BytesBlob, RootBlob
+from modelaudit.errors import ParseError
 from modelaudit.limits import Limits
 from modelaudit.model import Asset, Child, Evidence, Hit, Note, Severity
 from modelaudit.parsers import pickle, telltale
@@ -53,6 +54,14 @@ def scan(blob: Blob, limits: Limits, /) -> Iterator[Hit | Child | Asset | Note]:
     place = find(blob, _looked_for(blob))
     if place is None:
         return
+    try:
+        yield from _contents(blob, place, limits)
+    except ParseError:  # others may know what stands behind a damaged beginning
+        yield Child("rest", place + len(MAGIC), blob.size - place - len(MAGIC))
+        raise
+
+
+def _contents(blob: Blob, place: int, limits: Limits) -> Iterator[Hit | Child | Asset | Note]:
     superblock = parse(blob, place, limits)
     if place:
         yield Child("user block", 0, place)

@@ -72,8 +72,8 @@ def fits(blob: Blob, limits: Limits, /) -> bool:
 
 def scan(blob: Blob, limits: Limits, /) -> Iterator[Hit]:
     """Hits on what the template reaches for. Raises `ParseError` where it is no template."""
-    if blob.size > limits.text_bytes:
-        raise LimitExceeded("text_bytes", blob.size, limits.text_bytes)
+    if blob.size > limits.template_bytes:
+        raise LimitExceeded("template_bytes", blob.size, limits.template_bytes)
     data = bytes(blob.view(0, blob.size))
     try:
         tree = parse(data)
@@ -83,7 +83,7 @@ def scan(blob: Blob, limits: Limits, /) -> Iterator[Hit]:
         yield from _unparsed(data)
         raise
     met: dict[str, set[str]] = {}
-    for use in uses(tree):
+    for use in uses(tree, limits):
         hit = _hit(use)
         if hit is None:
             continue

@@ -3,6 +3,7 @@
 import pytest
 
 from modelaudit.errors import LimitExceeded, ParseError
+from modelaudit.limits import Limits
 from modelaudit.parsers import folding
 from modelaudit.parsers.folding import UNKNOWN
 from modelaudit.parsers.jinja import parse, uses
@@ -11,7 +12,7 @@ from modelaudit.parsers.jinja.tree import TooDeep, postorder
 
 def names(template: str) -> list[str]:
     """The attributes that the template takes."""
-    return [use.name for use in uses(parse(template.encode())) if use.kind == "attribute"]
+    return [use.name for use in uses(parse(template.encode()), Limits()) if use.kind == "attribute"]
 
 
 @pytest.mark.parametrize(
@@ -69,7 +70,7 @@ def test_deep_templates_are_told_from_broken_ones() -> None:
 def test_too_many_constants_are_said() -> None:
     """A sum of thousands of pieces is not computed to its end, and that does not go unsaid."""
     with pytest.raises(LimitExceeded):
-        list(uses(parse(b"{{ " + b" + ".join([b"'aaaa'"] * 20_000) + b" }}")))
+        list(uses(parse(b"{{ " + b" + ".join([b"'aaaa'"] * 20_000) + b" }}"), Limits()))
 
 
 @pytest.mark.parametrize(

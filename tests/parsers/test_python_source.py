@@ -3,12 +3,13 @@
 import pytest
 
 from modelaudit.errors import LimitExceeded, ParseError
+from modelaudit.limits import Limits
 from modelaudit.parsers.python_source import Act, Program, TooDeep, encoding, parse
 from modelaudit.parsers.python_source.values import Constant
 
 
 def acts(source: str) -> list[Act]:
-    return list(Program(source.encode()).acts())
+    return list(Program(source.encode(), Limits()).acts())
 
 
 def called(source: str) -> list[str]:
@@ -91,7 +92,7 @@ def test_when_calls_are_made(source: str, expected: str) -> None:
 )
 def test_constants_are_computed(expression: str, expected: object) -> None:
     """As Python would compute them."""
-    program = Program(f"import base64, codecs, zlib\nprint({expression})".encode())
+    program = Program(f"import base64, codecs, zlib\nprint({expression})".encode(), Limits())
     (act,) = (act for act in program.acts() if act.path.name == "builtins.print")
     assert expected in [constant.value for constant in program.constants(act)]
 
@@ -111,7 +112,7 @@ def test_constants_are_computed(expression: str, expected: object) -> None:
 )
 def test_what_fails_is_unknown(expression: str) -> None:
     """Nothing that constants do makes the parser raise or fill the memory."""
-    program = Program(f"import base64, zlib\nprint({expression})".encode())
+    program = Program(f"import base64, zlib\nprint({expression})".encode(), Limits())
     for act in program.acts():
         assert all(isinstance(constant, Constant) for constant in program.constants(act))
         assert all(len(str(constant.value)) < 100 for constant in program.constants(act))
@@ -120,7 +121,7 @@ def test_what_fails_is_unknown(expression: str) -> None:
 def test_sums_of_many_terms() -> None:
     """A text put together from hundreds of pieces is known, in one expression or line by line."""
     source = "x = ''\n" + "x += 'ab'\n" * 300 + "print(x, " + " + ".join(["'c'"] * 900) + ")"
-    program = Program(source.encode())
+    program = Program(source.encode(), Limits())
     (act,) = (act for act in program.acts() if act.path.name == "builtins.print")
     assert {"ab" * 300, "c" * 900} <= {c.value for c in program.constants(act) if isinstance(c.value, str)}
 
@@ -128,7 +129,7 @@ def test_sums_of_many_terms() -> None:
 def test_too_much_to_look_at_is_said() -> None:
     """Calls with huge arguments are looked at up to a bound, and that does not go unsaid."""
     source = "d = {" + ",".join(f"'{n}': a{n}" for n in range(400)) + "}\n" + "f(d)\n" * 2_000
-    program = Program(b"import f\n" + source.encode().replace(b"f(d)", b"f.g(d)"))
+    program = Program(b"import f\n" + source.encode().replace(b"f(d)", b"f.g(d)"), Limits())
     with pytest.raises(LimitExceeded):
         for act in program.acts():
             list(program.sources(act))

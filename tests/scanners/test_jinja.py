@@ -212,7 +212,7 @@ def test_what_is_no_text_says_so() -> None:
 def test_long_templates_are_refused() -> None:
     """More text than the bound is not parsed."""
     with pytest.raises(LimitExceeded):
-        list(scan(BytesBlob(b"x" * 100), Limits(text_bytes=99)))
+        list(scan(BytesBlob(b"x" * 100), Limits(template_bytes=99)))
 
 
 @pytest.mark.parametrize("part", [".b", "|b", "+1", "+'aaaa'", "~'aaaa'", " and b", "[0]", "()"])
@@ -221,7 +221,7 @@ def test_long_chains_end(part: str) -> None:
     try:
         hits("{{ a" + part * 5_000 + " }}")
     except LimitExceeded as limit:
-        assert limit.limit == "jinja_folded_chars"
+        assert limit.limit == "template_folded_chars"
 
 
 @pytest.mark.parametrize("name", sorted(ORDINARY)[:3])

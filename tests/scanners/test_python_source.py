@@ -118,7 +118,7 @@ FIRING: dict[str, tuple[tuple[str, ...], str]] = {
         "# -*- coding: utf-8 -*-\n# the coding: of others\nx = 1",
     ),
     "python-source-nesting": (
-        ("x = " + "(" * 10_000 + "1" + ")" * 10_000, "x = " + "-" * 100_000 + "1", "x" + "()" * 100_000),
+        ("x = " + "(" * 10_000 + "1" + ")" * 10_000, "x = " + "-" * 100_000 + "1", "x" + "()" * 50_000),
         "x = " + "(" * 50 + "1" + ")" * 50,
     ),
 }  # fmt: skip
@@ -244,6 +244,22 @@ def test_long_sources_are_refused() -> None:
     """More text than the bound is not parsed."""
     with pytest.raises(LimitExceeded):
         list(scan(BytesBlob(b"x" * 100), Limits(text_bytes=99)))
+
+
+@pytest.mark.parametrize(
+    ("source", "limits"),
+    [
+        ("f(x)\n" * 11, Limits(source_calls=10)),
+        ("x = [" + "1, " * 11 + "]", Limits(source_marks=10)),
+        ("import os\nos.system(a + b + c + d)", Limits(source_steps=4)),
+    ],
+    ids=["calls", "marks", "steps"],
+)
+def test_sources_that_would_take_long_are_refused(source: str, limits: Limits) -> None:
+    """Each bound on the work ends the scan, and the same source passes within it."""
+    list(scan(BytesBlob(source.encode()), LIMITS))
+    with pytest.raises(LimitExceeded, match="source_"):
+        list(scan(BytesBlob(source.encode()), limits))
 
 
 @pytest.mark.parametrize(

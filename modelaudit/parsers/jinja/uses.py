@@ -9,6 +9,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from modelaudit.limits import Limits
 from modelaudit.parsers.jinja.tree import Tree
 from modelaudit.parsers.jinja.values import Folder
 
@@ -49,9 +50,9 @@ class Use(msgspec.Struct, frozen=True):
     count: int = 0
 
 
-def uses(tree: Tree) -> Iterator[Use]:
+def uses(tree: Tree, limits: Limits) -> Iterator[Use]:
     """Every use, outermost statements first. Raises `LimitExceeded`."""
-    folder = Folder(tree.root)
+    folder = Folder(tree.root, limits.template_folded_chars)
     stack: list[tuple[Node, int, bool]] = [(tree.root, 1, False)]
     while stack:
         node, rounds, argument = stack.pop()

@@ -19,22 +19,22 @@ Node = Any  # jinja2's nodes have no declared fields
 
 _MOST: Final = 8  # constants that one expression may be
 _HELD: Final = 32  # constants that one name may be
-_ROOM: Final = 32 << 20  # characters of all values of one tree; a chain of sums makes each longer than the last
 _PASSES: Final = 4  # over the tree, so that names given values by names are known; ordinary templates need two
 
 
 class Folder:
     """The values of all expressions of one tree."""
 
-    def __init__(self, root: Node) -> None:
+    def __init__(self, root: Node, most_chars: int) -> None:
+        self._most_chars = most_chars  # of all values: a chain of sums makes each longer than the last
         self._of: dict[int, Values] = {}
         self._names: dict[str, dict[str, object]] = {}
         self._macros: dict[str, Node] = {}
         self._nodes = list(postorder(root))
         self.assigned: set[str] = set()
-        self._room = _ROOM
+        self._room = most_chars
         for _ in range(_PASSES):
-            self._room = _ROOM
+            self._room = most_chars
             before = sum(len(held) for held in self._names.values())
             for node in self._nodes:
                 self._visit(node)
@@ -48,7 +48,7 @@ class Folder:
     def check(self) -> None:
         """Raise `LimitExceeded` where there were more constants than are kept, so that some are not known."""
         if self._room < 0:
-            raise LimitExceeded("jinja_folded_chars", _ROOM - self._room, _ROOM)
+            raise LimitExceeded("template_folded_chars", self._most_chars - self._room, self._most_chars)
 
     # --- names ------------------------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from typing import Final, Literal
 import msgspec
 
 from modelaudit.errors import LimitExceeded
+from modelaudit.limits import Limits
 from modelaudit.parsers.python_source.scopes import Definition, Piece, Scope, Scopes
 from modelaudit.parsers.python_source.tree import parse
 from modelaudit.parsers.python_source.values import Constant, Evaluator, Here, Path
@@ -33,8 +34,8 @@ _CALLERS: Final = frozenset(
      "signal.signal", "asyncio.run", "asyncio.get_event_loop().run_until_complete", "sys.setprofile", "sys.settrace",
      "functools.partial().__call__", "builtins.property().fget", "weakref.finalize", "threading.excepthook")
 )  # fmt: skip
+_MARKS: Final = b"()[]{},:;.=+-*/%<>|&^~@\n"  # each begins, ends or joins a node of the tree
 _SUBTREE: Final = 400  # nodes of one argument that are looked at
-_STEPS: Final = 400_000  # over all calls: half a minute; ordinary files need a few thousand
 _CHASED: Final = 6  # names in it that are followed to what they are set to
 
 
@@ -63,9 +64,17 @@ class _Seen(msgspec.Struct, frozen=True, eq=False):
 
 
 class Program:
-    """One source, parsed. Raises `ParseError` where that cannot be done."""
+    """One source, parsed. Raises `ParseError` where that cannot be done, `LimitExceeded` where it would take long."""
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, limits: Limits) -> None:
+        for name, marks, most in (
+            ("source_calls", b"(", limits.source_calls),
+            ("source_marks", _MARKS, limits.source_marks),
+        ):
+            count = len(data) - len(data.translate(None, marks))
+            if count > most:
+                raise LimitExceeded(name, count, most)
+        self._limits = limits
         self._data = data
         tree = parse(data)
         self._scopes = Scopes(tree)
@@ -254,8 +263,8 @@ class Program:
             if not stack:
                 return
             self._steps += 1
-            if self._steps > _STEPS:
-                raise LimitExceeded("python_source_steps", self._steps, _STEPS)
+            if self._steps > self._limits.source_steps:
+                raise LimitExceeded("source_steps", self._steps, self._limits.source_steps)
             node, scope, chased = stack.pop()
             if id(node) in seen:
                 continue

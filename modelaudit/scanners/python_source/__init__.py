@@ -55,7 +55,7 @@ def scan(blob: Blob, limits: Limits, /) -> Iterator[Hit | Child]:
     if declared:
         yield Hit("python-source-encoding", 0, {"encoding": declared})
     try:
-        program = Program(data)
+        program = Program(data, limits)
     except TooDeep:
         yield Hit("python-source-nesting", 0)
         raise
