@@ -15,6 +15,7 @@ import msgspec
 from modelaudit.blob import Blob, SliceBlob
 from modelaudit.blob import read as read_bytes
 from modelaudit.limits import Limits
+from modelaudit.parsers.pickle.values import Tensor
 from modelaudit.parsers.torch_storages import storages
 from modelaudit.parsers.zip import ends, entries
 from modelaudit.parsers.zip.archive import Archive
@@ -45,6 +46,7 @@ class TorchZip(msgspec.Struct, frozen=True):
     """What is known of a PyTorch archive.
 
     `tensors` maps the name of each member that holds nothing but a tensor's bytes to where its span ends;
+    `shapes` has what lies in those: each tensor with the offset and the length in bytes of its storage.
     `absent` are storages that a pickle names and the archive lacks. `is_other` means that it need not have a
     `data.pkl`: an exported program, or a TorchServe archive.
     """
@@ -56,6 +58,7 @@ class TorchZip(msgspec.Struct, frozen=True):
     tensors: dict[bytes, int]
     mismatches: tuple[Mismatch, ...]
     absent: tuple[bytes, ...]
+    shapes: Sequence[tuple[Tensor, int, int]]
 
     def is_code(self, name: bytes) -> bool:
         """Whether a member is TorchScript source: PyTorch compiles what lies in `code/`."""
@@ -102,6 +105,8 @@ class _Reading:
         self._alignment: Entry | None = None
         self._root: bytes | None = None
         self._flags: set[str] = set()
+        self._shapes: list[tuple[bytes, Tensor]] = []
+        self._places: dict[bytes, tuple[int, int]] = {}
 
     def result(self) -> TorchZip:
         self._survey()
@@ -116,6 +121,7 @@ class _Reading:
             tensors=tensors,
             mismatches=tuple(mismatches),
             absent=tuple(sorted(declared)),
+            shapes=[(tensor, *self._places[name]) for name, tensor in self._shapes if name in tensors],
         )
 
     def _survey(self) -> None:
@@ -156,7 +162,9 @@ class _Reading:
             header = entries.local(self._blob, entry.offset)
             if header is None:
                 continue
-            for key, size in storages(SliceBlob(self._blob, header.data, entry.packed)).items():
+            sizes, tensors = storages(SliceBlob(self._blob, header.data, entry.packed))
+            self._shapes += [(self._name(entry, tensor.key), tensor) for tensor in tensors]
+            for key, size in sizes.items():
                 name = self._name(entry, key)
                 declared[name] = size if declared.get(name, size) == size else None
         return declared
@@ -203,6 +211,7 @@ class _Reading:
             for extra in _ZIP64_BYTES:
                 data = -(-(head + extra) // alignment) * alignment
                 if following - data - entry.packed in (0, *DESCRIPTOR_BYTES):
+                    self._places[entry.name] = (data, entry.packed)
                     return following
         return None
 

@@ -3,11 +3,12 @@
 The archive as such, its pickles and its TorchScript are looked at by the scanners of those formats.
 """
 
+import math
 from collections.abc import Iterator
 
 from modelaudit.blob import Blob
 from modelaudit.limits import Limits
-from modelaudit.model import Evidence, Hit
+from modelaudit.model import Evidence, Hit, Weights
 from modelaudit.parsers import torch_zip
 from modelaudit.parsers.torch_zip import TorchZip
 from modelaudit.parsers.zip import ends, names
@@ -15,6 +16,8 @@ from modelaudit.parsers.zip.archive import Archive
 
 _SOURCE = (b".py", b".pyc", b".pyo")
 _NATIVE = (b".so", b".dll", b".dylib", b".pyd", b".exe")
+_FLOATS = {"Double": "<f8", "Float": "<f4", "Half": "<f2", "BFloat16": "<bf16"}
+_ITEM_BYTES = {"Double": 8, "Float": 4, "Half": 2, "BFloat16": 2}
 _SHOWN = 10  # names in one finding
 
 
@@ -23,7 +26,7 @@ def fits(blob: Blob, limits: Limits, /) -> bool:
     return torch_zip.fits(blob)
 
 
-def scan(blob: Blob, limits: Limits, /) -> Iterator[Hit]:
+def scan(blob: Blob, limits: Limits, /) -> Iterator[Hit | Weights]:
     """What makes this archive an unusual PyTorch file."""
     end = ends.find(blob)
     if end is None:
@@ -45,6 +48,26 @@ def scan(blob: Blob, limits: Limits, /) -> Iterator[Hit]:
         yield Hit("pytorch-python-source", None, _named(source))
     if native:
         yield Hit("pytorch-native-code", None, _named(native))
+    yield from _weights(found)
+
+
+def _weights(found: TorchZip) -> Iterator[Weights]:
+    """The tensors that lie in one piece: row by row, or as the transpose of one that does."""
+    for tensor, offset, length in found.shapes:
+        dtype = _FLOATS[tensor.kind]
+        size = math.prod(tensor.shape) * _ITEM_BYTES[tensor.kind]
+        start = tensor.start * _ITEM_BYTES[tensor.kind]
+        if start + size > length:
+            continue
+        if tensor.strides == _strides(tensor.shape):
+            yield Weights(tensor.name, dtype, tensor.shape, offset + start, size)
+        elif tensor.strides == _strides(tensor.shape[::-1])[::-1]:
+            yield Weights(tensor.name, dtype, tensor.shape, offset + start, size, is_fortran=True)
+
+
+def _strides(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """What PyTorch gives to a tensor of this shape that lies row by row."""
+    return tuple(math.prod(shape[index + 1 :]) for index in range(len(shape)))
 
 
 def _storages(found: TorchZip) -> Iterator[Hit]:

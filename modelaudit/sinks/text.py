@@ -3,6 +3,7 @@
 Findings and the rest of the report wait in spools until the run ends; the worst come first.
 """
 
+import math
 import unicodedata
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
@@ -49,6 +50,7 @@ class TextSink:
         self._quiet = quiet
         self._fail_on = fail_on
         self._good, self._bad, self._rule = _marks(output.encoding)
+        self._bars = " ▁▂▃▄▅▆▇█" if self._good == "✓" and _can_say("▁▇█", output.encoding) else " .:-=+*#@"
         self._held = ExitStack()
         self._held.callback(output.close)
         self._findings = {level: self._held.enter_context(closing(Spool())) for level in Severity}
@@ -113,6 +115,8 @@ class TextSink:
             entry = [f"{number}. {finding.location}: {level} {finding.message}"]
             if finding.why:
                 entry.append("   " + self._paint(f"Why: {finding.why}", "2"))
+            if finding.counts and self._verbose:
+                entry.append(f"   Distribution: {finding.low:g} |{_bar(finding.counts, self._bars)}| {finding.high:g}")
             self._say(*([""] if number == 1 and not self._quiet else []), *entry)
 
     def _not_scanned(self) -> Iterator[str]:
@@ -142,10 +146,26 @@ class _Shown(msgspec.Struct, frozen=True, array_like=True):
     location: str
     message: str
     why: str
+    counts: tuple[int, ...] = ()
+    low: float = 0.0
+    high: float = 0.0
 
     @classmethod
     def of(cls, finding: Finding) -> "_Shown":
-        return cls(finding.severity, visible(finding.location), visible(finding.message), visible(finding.why))
+        texts = (visible(finding.location), visible(finding.message), visible(finding.why))
+        counts = finding.details.get("histogram")
+        low, high = (finding.details.get(name) for name in ("histogram_from", "histogram_to"))
+        if not isinstance(counts, list) or not isinstance(low, float | int) or not isinstance(high, float | int):
+            return cls(finding.severity, *texts)
+        known = tuple(int(count) for count in counts[:64] if count.isdecimal())
+        return cls(finding.severity, *texts, known, low, high)
+
+
+def _bar(counts: tuple[int, ...], marks: str) -> str:
+    """One mark a count, on a logarithmic scale: what stands out is single and must be seen."""
+    most = math.log1p(max(counts))
+    steps = len(marks) - 1
+    return "".join(marks[math.ceil(steps * math.log1p(count) / most) if count else 0] for count in counts)
 
 
 def visible(text: str) -> str:
@@ -161,6 +181,14 @@ def visible(text: str) -> str:
         else mark.encode("unicode-escape").decode("ascii")
         for mark in text
     )
+
+
+def _can_say(text: str, encoding: str) -> bool:
+    try:
+        text.encode(encoding)
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
 
 
 def _marks(encoding: str) -> tuple[str, str, str]:

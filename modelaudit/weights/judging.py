@@ -16,9 +16,10 @@ import msgspec
 
 OUTPUTS_LEAST = 8  # fewer have no distribution
 LAYERS_LEAST = 6
-_RATIO = 10.0  # to the median
+_RATIO = 20.0  # to the median
 _GAP = 3.0  # to the next smaller one
 _Z = 12.0
+_Z_RATIOS = 6.0
 _SHARE = 0.01  # of the outputs; what is more is no outlier but another kind
 _NORMAL = 1.4826  # the median absolute deviation of a normal distribution, as a share of its standard deviation
 _SPREAD_LEAST = 0.05  # of the median: normalised layers have hardly any spread, and no outliers for it
@@ -85,10 +86,13 @@ def _outliers(values: Sequence[float], most: int) -> Outliers | None:
         return None
     mad = median(abs(value - middle) for value in values)
     spread = max(_NORMAL * mad, _SPREAD_LEAST * middle)
+    # The same in ratios: where outputs differ by factors from the start, a larger factor is no wonder.
+    usual = _NORMAL * median(abs(math.log(value / middle)) for value in values if value > 0)
+    least = max(_RATIO * middle, middle + _Z * spread, middle * math.exp(min(_Z_RATIOS * usual, 700)))
     order = sorted(range(len(values)), key=values.__getitem__, reverse=True)[: most + 1]
     count = 0
     for number, (above, below) in enumerate(pairwise(order), 1):
-        if values[above] < _RATIO * middle or (values[above] - middle) / spread < _Z:
+        if values[above] < least:
             break
         if values[above] >= _GAP * values[below]:
             count = number

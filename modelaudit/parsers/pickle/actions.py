@@ -20,6 +20,7 @@ from modelaudit.parsers.pickle.values import (
     Global,
     Instance,
     Persistent,
+    Tensor,
     Unknown,
     Value,
     Wrote,
@@ -37,6 +38,8 @@ _TENSORS: Final = ("torch._utils._rebuild", "torch.storage.", "torch.Tensor", "t
 _KEYS_READ: Final = 200  # keys and values of one state
 _KEYS_KEPT: Final = 1 << 16
 _STORAGES_MOST: Final = 1 << 20
+_TENSORS_MOST: Final = 10_000
+_FLOATS: Final = frozenset(("Double", "Float", "Half", "BFloat16"))
 
 
 def opcode(state: State) -> str:
@@ -187,14 +190,17 @@ def _persistent(state: State, argument: int, length: int) -> None:
     if isinstance(pid, tuple) and len(pid) == 4 and isinstance(pid[1], Global) and plain(state, pid[0]) == "module":
         state.stack.append(pid[1])  # legacy torch: a class, with its source
         return
-    state.stack.append(Persistent())
+    stored = Persistent()
+    state.stack.append(stored)
     if not isinstance(pid, tuple) or len(pid) < 5 or not isinstance(pid[1], Global):
         return
     if plain(state, pid[0]) == "storage" and len(state.outcome.storages) < _STORAGES_MOST:
         key, count = plain(state, pid[2]), plain(state, pid[4])
-        element = _ELEMENT_BYTES.get(pid[1].name.removesuffix("Storage"), 0)
+        kind = pid[1].name.removesuffix("Storage")
+        element = _ELEMENT_BYTES.get(kind, 0)
         if isinstance(key, str) and isinstance(count, int) and count >= 0:
             state.outcome.storages[key] = count * element
+            stored.key, stored.kind = key, kind
 
 
 # --- calls ------------------------------------------------------------------------------------------------
@@ -202,7 +208,25 @@ def _persistent(state: State, argument: int, length: int) -> None:
 
 def _reduce(state: State, argument: int, length: int) -> None:
     args, func = state.pop(), state.pop()
+    if isinstance(args, tuple) and args and isinstance(args[0], Persistent) and args[0].kind in _FLOATS:
+        _tensor(state, args[0], args)
     state.stack.append(call(state, func, args, "REDUCE"))
+
+
+def _tensor(state: State, stored: Persistent, args: tuple[Value, ...]) -> None:
+    """Note down a tensor of numbers that weigh something: `_rebuild_tensor_v2(storage, start, shape, strides, ...)`."""
+    if len(state.outcome.tensors) >= _TENSORS_MOST or len(args) < 4:
+        return
+    start, shape, strides = (plain(state, value) for value in args[1:4])
+    if not isinstance(start, int) or not isinstance(shape, list | tuple) or not isinstance(strides, list | tuple):
+        return
+    sizes = tuple(size for size in shape if isinstance(size, int) and 0 < size < 1 << 48)
+    steps = tuple(step for step in strides if isinstance(step, int) and 0 <= step < 1 << 48)
+    if len(sizes) == len(shape) and len(steps) == len(strides) == len(sizes) and 2 <= len(sizes) <= 8 and start >= 0:
+        below = state.stack[-1] if state.stack else None
+        name = plain(state, below) if isinstance(below, int) and below >= 0 else None
+        called = name if isinstance(name, str) else stored.key
+        state.outcome.tensors.append(Tensor(called, stored.key, stored.kind, start, sizes, steps))
 
 
 def _newobj(state: State, argument: int, length: int) -> None:

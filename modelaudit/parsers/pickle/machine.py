@@ -17,7 +17,7 @@ from modelaudit.parsers.pickle.opcodes import BYTES, CODES, COUNT_BYTES, NAMES, 
 from modelaudit.parsers.pickle.reading import MARGIN_BYTES
 from modelaudit.parsers.pickle.skim import LOOK_BYTES, step
 from modelaudit.parsers.pickle.state import ITEMS_EACH, STACK_MOST, State
-from modelaudit.parsers.pickle.values import Broken, Event, Global, Instance, WrongFrame
+from modelaudit.parsers.pickle.values import Broken, Event, Global, Instance, Persistent, WrongFrame
 
 _STOP: Final = CODES["STOP"]
 
@@ -172,7 +172,10 @@ def _call(state: State, data: bytes, i: int, op: int) -> int:
     func = stack[-2]
     if type(func) is not Global or type(stack[-1]) is not tuple:
         return -1
+    args = stack[-1]
     if not func.repeats or (marks and len(stack) - 2 < marks[-1]):
+        return -1
+    if args and type(args[0]) is Persistent:  # a tensor, of which more is to be known
         return -1
     func.called += 1
     del stack[-1]

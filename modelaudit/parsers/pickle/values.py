@@ -79,9 +79,11 @@ class Attribute:
 
 @dataclass(slots=True, eq=False)
 class Persistent:
-    """What the loader's `persistent_load` makes of a persistent id."""
+    """What the loader's `persistent_load` makes of a persistent id; `key` and `kind` those of a torch storage."""
 
     slot: int = -1
+    key: str = ""
+    kind: str = ""
 
 
 @dataclass(slots=True, eq=False)
@@ -218,17 +220,30 @@ Event: TypeAlias = (
 )
 
 
+@dataclass(slots=True, frozen=True)
+class Tensor:
+    """A torch tensor over the storage `key`, of elements of `kind` (`Float`); `start` and `strides` in elements."""
+
+    name: str
+    key: str
+    kind: str
+    start: int
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+
+
 @dataclass(slots=True)
 class Outcome:
     """Where a pass over one pickle ended: after STOP when `stopped`, else where it broke.
 
-    `storages` maps the keys of the torch storages that persistent ids named to their length in bytes;
-    `keys` are the strings of the list that the pickle makes, when that was asked for. `forgotten`: it takes
-    something from the memo that it did not put there.
+    `storages` maps the keys of the torch storages that persistent ids named to their length in bytes; `tensors` are
+    those over them. `keys` are the strings of the list that the pickle makes, when that was asked for. `forgotten`: it
+    takes something from the memo that it did not put there.
     """
 
     end: int = 0
     stopped: bool = False
     storages: dict[str, int] = field(default_factory=dict)
+    tensors: list[Tensor] = field(default_factory=list)
     keys: tuple[str, ...] = ()
     forgotten: bool = False

@@ -1,6 +1,6 @@
 """ONNX: operators that reach outside, weights from places where they should not be, functions that never end.
 
-Weights are not read: of a large model the graph is, and the head of each tensor. What operators do is in
+Weights are not read here: of a large model the graph is, and the head of each tensor. What operators do is in
 `operators`, where the bytes of tensors are in `tensors`.
 """
 
@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from modelaudit.blob import Blob
 from modelaudit.catalogue.operators import onnx as known_operators
 from modelaudit.limits import Limits
-from modelaudit.model import Asset, Child, Evidence, Hit, Note, Severity
+from modelaudit.model import Asset, Child, Evidence, Hit, Note, Severity, Weights
 from modelaudit.parsers import onnx, telltale
 from modelaudit.parsers.onnx import Model
 from modelaudit.scanners.onnx.functions import functions
 from modelaudit.scanners.onnx.operators import operators
-from modelaudit.scanners.onnx.tensors import held, tensors
+from modelaudit.scanners.onnx.tensors import held, tensors, weights
 
 _TEMPLATE = ("{{", "{%")
 _TRACES = ("stack_trace", "name_scopes", "class_hierarchy", "fx_node", "original_node")  # what exporters note down
@@ -31,7 +31,7 @@ def fits(blob: Blob, limits: Limits, /) -> bool:
     return onnx.is_model(blob)
 
 
-def scan(blob: Blob, limits: Limits, /) -> Iterator[Hit | Child | Asset | Note]:
+def scan(blob: Blob, limits: Limits, /) -> Iterator[Hit | Child | Asset | Note | Weights]:
     """Walk the graph, its subgraphs, functions and training graphs. Weights are not read."""
     model = onnx.parse(blob)
     yield Asset("", "onnx", blob.size, tuple(model.names[: limits.tensors_named]), model.initializers)
@@ -43,6 +43,7 @@ def scan(blob: Blob, limits: Limits, /) -> Iterator[Hit | Child | Asset | Note]:
     for number, start, end in model.unknown:
         yield Child(f"unknown field {number}", start, end - start)
     yield from held(blob, model)
+    yield from weights(model)
 
 
 def _stopped(blob: Blob, model: Model) -> Iterator[Hit | Child | Note]:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from modelaudit.blob import Blob
-from modelaudit.model import Child, Evidence, Hit
+from modelaudit.model import Child, Evidence, Hit, Weights
 from modelaudit.parsers import telltale
 from modelaudit.parsers.onnx import TYPE_BITS, Model, Tensor
 
@@ -17,6 +17,7 @@ _FOLDERS_MOST = 16  # folders of external data that are looked into; each costs 
 _CHILDREN = 64
 _HEAD_BYTES = 16
 _ADDRESSES = 1 << 63
+_FLOATS = {1: "<f4", 10: "<f2", 11: "<f8", 16: "<bf16"}
 _FLOAT_TYPES = {1: 4, 14: 8}  # bytes that an element has among packed floats; doubles below
 _DOUBLE_TYPES = {11: 8, 15: 16}
 
@@ -37,6 +38,15 @@ def held(blob: Blob, model: Model) -> Iterator[Child]:
     blob.require([(start, _HEAD_BYTES) for _, start, _ in raws])  # most are here: they stand behind the headers
     found = [raw for raw in raws if telltale.is_payload(blob.view(raw[1], _HEAD_BYTES))]
     yield from (Child(f"tensor {tensor.name}", start, end - start) for tensor, start, end in found[:_CHILDREN])
+
+
+def weights(model: Model) -> Iterator[Weights]:
+    """The initializers of floating numbers whose bytes are in the model. Matrices have their outputs last."""
+    for tensor in model.tensors:
+        if tensor.initializer and tensor.raw is not None and tensor.data_type in _FLOATS and len(tensor.dims) >= 2:
+            start, end = tensor.raw
+            last = len(tensor.dims) == 2
+            yield Weights(tensor.name, _FLOATS[tensor.data_type], tensor.dims, start, end - start, last)
 
 
 def _location(tensor: Tensor) -> str:
