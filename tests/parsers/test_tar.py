@@ -71,6 +71,16 @@ def test_an_empty_block_and_a_short_one_are_no_headers() -> None:
     assert not is_header(block("a")[:-1])
 
 
+def test_a_checksum_of_nothing_is_none() -> None:
+    """Signed bytes that add up to zero, behind a checksum that is no number: random blocks come to that."""
+    for field in (b"\xff" * 8, b"\0" * 8, b"\x80" + b"\xff" * 7):
+        header = bytearray(b"\x01\xff" * 256)
+        header[148:156] = field
+        header[0:4] = b"\x80\x80\0\0"
+        assert sum(byte - 256 * (byte > 127) for byte in header[:148] + header[156:]) + 8 * 32 == 0
+        assert not is_header(bytes(header))
+
+
 def walk(data: bytes) -> list[Member | Damage]:
     return list(Walk(BytesBlob(data)).items())
 

@@ -42,6 +42,8 @@ def is_header(block: bytes) -> bool:
         told, _ = number(block[148:156])
     except ParseError:
         return False
+    if not told:  # nor is it a number that makes no sense, or else half of all random blocks would come near
+        return False
     rest = block[:148] + b"        " + block[156:512]
     if rest.isascii():  # then the sum is below 65,521, and a checksum that is written in C gives it
         return told == (zlib.adler32(rest) & 0xFFFF) - 1
