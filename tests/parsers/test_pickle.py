@@ -420,3 +420,13 @@ def test_pickles_larger_than_a_window_are_read_to_their_end(protocol: int) -> No
         events = list(Walk(BytesBlob(data), lambda module, name: ROLES.get((module, name)), 2).items())
         assert not [event for event in events if isinstance(event, Broken)], seed
         assert "fractions" in {event.what.module for event in events if isinstance(event, Named)}, seed
+
+
+@pytest.mark.parametrize("tiny", [b"N.", b"\x80\x02K\x07\x85.", b"K..", b"(N.", b"N\x94."])
+@pytest.mark.parametrize("count", [3, 40, 30_000])
+def test_what_follows_many_tiny_pickles_is_found(tiny: bytes, count: int) -> None:
+    """However many there are, and whether or not they are passed over at once."""
+    hostile = b"cposix\nsystem\n(S'echo'\ntR."
+    data = b"N." * 8 + tiny * count + hostile
+    named = [item.offset for item in walk(data) if isinstance(item, Named)]
+    assert named == [len(data) - len(hostile)]

@@ -24,9 +24,13 @@ _LEGACY_PICKLES: Final = 5  # magic, version, system, object, keys of the storag
 _REPLAYED_MOST: Final = 10_000  # pickles whose memo a later one may use
 _DOUBTS_MOST: Final = 16  # raw arrays that look like opcodes
 _PROBES_MOST: Final = 4096  # places in one stream where a later pickle might begin
+_PROBED_MOST: Final = 1 << 20  # opcodes that are followed there, two seconds
 
 # LONG1 of 0x1950a86a20f9469cfc6c, the whole first pickle of a legacy torch file but for header and STOP.
 _MAGIC: Final = b"\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19"
+# Many pickles in a row that only make a few constants, empty containers and small numbers.
+_PLAIN: Final = re.compile(rb"(?:(?:\x80[\x02-\x05])?(?:[N\x88\x89)\]}]|K[\0-\xff]){1,15}\.){16,}")
+_PLAIN_BYTES: Final = 33  # the longest of them
 _START: Final = re.compile(rb"\x80[\x01-\x05]|c[A-Za-z_][\w.]{0,99}\r?\n[A-Za-z_]|\([a-z_][\w.]{0,99}\n|[(\]}][lpdcq]")
 
 
@@ -68,7 +72,7 @@ class Walk:
         self._memo: Memo | None = None  # one for the whole stream, once a pickle has used that of an earlier one
         self._allowance = Allowance()
         self._doubts = 0
-        self._probes = 0
+        self._probes = self._probed = 0
 
     def items(self) -> Iterator[Item]:
         """Every event of every pickle, and what lies between. Raises `Missing`."""
@@ -88,6 +92,8 @@ class Walk:
                 yield Gap(offset, min(raw, self._blob.size - offset), "raw")
                 offset = min(offset + raw, self._blob.size)
             offset = self._skip_zeros(offset)
+            if number > _LEGACY_PICKLES:
+                offset = self._skip_plain(offset)
             place = self._next(offset, start + 1 if not outcome.stopped else offset)
             if place > offset:
                 yield Gap(offset, place - offset, "gap" if place < self._blob.size else "trailing")
@@ -171,6 +177,16 @@ class Walk:
                 break
         return place
 
+    def _skip_plain(self, offset: int) -> int:
+        """The place after the pickles at `offset` that only make a few small values: there may be millions."""
+        while offset < self._blob.size:
+            piece = bytes(self._blob.view(offset, _PIECE_BYTES, 1))
+            match = _PLAIN.match(piece)
+            offset += match.end() if match is not None else 0
+            if match is None or match.end() < len(piece) - _PLAIN_BYTES:
+                break
+        return offset
+
     def _next(self, offset: int, begin: int) -> int:
         """Where the next pickle begins at or after `offset`; the size when none does within reach.
 
@@ -186,10 +202,11 @@ class Walk:
             piece = bytes(self._blob.view(place, _PIECE_BYTES, min(overlap, size - place)))
             for match in _START.finditer(piece):
                 self._probes += 1
-                if self._probes > _PROBES_MOST:
+                if self._probes > _PROBES_MOST or self._probed > _PROBED_MOST:
                     return size
                 start = place + match.start()
                 found = probe(bytes(self._blob.view(start, HEAD_BYTES, min(overlap, size - start))))
+                self._probed += found.opcodes
                 if start < offset:
                     if found.acts and found.stopped and start + found.end > offset:
                         return start
