@@ -20,21 +20,9 @@ from modelaudit.catalogue import Catalogue, Format
 from modelaudit.errors import LimitExceeded, Missing, ParseError
 from modelaudit.identify import Identifier
 from modelaudit.limits import Limits
-from modelaudit.model import (
-    Asset,
-    Child,
-    Evidence,
-    Finding,
-    Hit,
-    Inspection,
-    Note,
-    Scalar,
-    Severity,
-    Status,
-    WeightsMode,
-)
+from modelaudit.model import Asset, Child, Evidence, Finding, Hit, Inspection, Note, Scalar, Severity, Status
 from modelaudit.unpack import Budget, UnpackedBlob, open_child
-from modelaudit.weights import Item, Ration, Yielded
+from modelaudit.weights import Item, Mode, Ration, Yielded
 
 
 class Scanner(Protocol):
@@ -95,7 +83,7 @@ class Engine:
         *,
         uri: str = "",
         blacklist: Sequence[str] = (),
-        weights: WeightsMode = "auto",
+        weights: Mode = "auto",
         on_finding: Callable[[Finding], None] | None = None,
     ) -> Inspection:
         """Scan `blob` and everything in it.
@@ -124,7 +112,7 @@ def inspect(
     *,
     uri: str = "",
     blacklist: Sequence[str] = (),
-    weights: WeightsMode = "auto",
+    weights: Mode = "auto",
 ) -> Inspection:
     """Scan `blob` in this process. See `Engine.inspect`; `modelaudit.scan` runs it in caged workers."""
     return default_engine().inspect(blob, limits or Limits(), uri=uri, blacklist=blacklist, weights=weights)

@@ -80,6 +80,7 @@ class Weights(msgspec.Struct, frozen=True, gc=False):
 
     `dtype` is the byte order and numpy's name (`<f4`, `>f8`, `<f2`), or `<bf16`. The outputs of the layer are the
     first dimension, with `outputs_last` the last. With `is_fortran` the first dimension varies fastest.
+    `is_data`: it may as well be measurements, in which NaN is ordinary.
     """
 
     name: str
@@ -89,6 +90,7 @@ class Weights(msgspec.Struct, frozen=True, gc=False):
     length: int
     outputs_last: bool = False
     is_fortran: bool = False
+    is_data: bool = False
 
     @property
     def outputs(self) -> int:

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import anyio
+import h5py
 import numpy as np
 import pytest
 
@@ -17,6 +18,11 @@ from modelaudit.engine import default_engine, inspect
 from modelaudit.errors import Missing
 from modelaudit.limits import Limits
 from modelaudit.model import FileReport, Inspection, Severity
+from tests.samples import assembler as asm
+from tests.samples import onnxfiles
+from tests.samples.assembler import literal, pickle
+from tests.samples.torchparts import state_dict, storage
+from tests.scanners.test_pytorch import torch_zip
 
 KINDS = {"float32": "F32", "float64": "F64", "float16": "F16"}
 
@@ -115,6 +121,55 @@ def test_numbers_that_are_none_are_counted() -> None:
     assert (found["weights-not-finite"].details["nans"], found["weights-not-finite"].details["infinities"]) == (3, 1)
 
 
+def test_outputs_of_torch_tensors() -> None:
+    """Storages of a torch zip, by the shapes and strides in its pickle, transposed ones too."""
+    rebuild = asm.global_("torch._utils", "_rebuild_tensor_v2")
+
+    def tensor(key: str, strides: tuple[int, int]) -> bytes:
+        more = (literal(0, 2), literal((256, 64), 2), literal(strides, 2), asm.NEWFALSE)
+        return bytes(asm.call(rebuild, storage(key, 256 * 64), *more))
+
+    rows = (literal("rows", 2), tensor("1", (64, 1)))
+    columns = (literal("columns", 2), tensor("2", (1, 256)))
+    gaps = (literal("every other", 2), tensor("1", (64, 2)))
+    data = torch_zip(
+        {
+            "data.pkl": pickle(state_dict(*rows, *columns, *gaps), 2),
+            "data/0": bytes(16),
+            "data/1": planted().tobytes(),
+            "data/2": np.ascontiguousarray(planted().T).tobytes(),
+        }
+    )
+    found = [finding.details for finding in inspect(BytesBlob(data)).findings if finding.rule.startswith("weights")]
+    assert {details["tensor"]: details["neurons"] for details in found} == {"rows": ["37"], "columns": ["37"]}
+
+
+def test_outputs_of_onnx_initializers() -> None:
+    """Matrices have their outputs last, kernels of convolutions first."""
+    matrices = onnxfiles.tensor(64, 256, raw=planted().T.tobytes(), name="matrix")
+    kernels = onnxfiles.tensor(256, 16, 2, 2, raw=planted().tobytes(), name="kernel")
+    found = inspect(BytesBlob(onnxfiles.with_weights(matrices, kernels))).findings
+    shown = [finding.details for finding in found if finding.rule.startswith("weights")]
+    assert {details["tensor"]: details["neurons"] for details in shown} == {"matrix": ["37"], "kernel": ["37"]}
+
+
+@pytest.mark.parametrize("kind", ["<f4", ">f8", "<f2"])
+def test_outputs_of_hdf5_datasets(tmp_path: Path, kind: str) -> None:
+    """Keras keeps the outputs last; datasets in chunks are not read."""
+    with h5py.File(tmp_path / "model.h5", "w") as file:
+        file["dense/kernel"] = planted().T.astype(kind)
+        file.create_dataset("packed/kernel", data=planted().T.astype(kind), compression="gzip")
+    found = inspect(BytesBlob((tmp_path / "model.h5").read_bytes())).findings
+    assert [(finding.details["tensor"], finding.details["neurons"]) for finding in found] == [("/dense/kernel", ["37"])]
+
+
+def test_nan_in_arrays_is_ordinary() -> None:
+    """What lies in .npy files is as often measured as trained."""
+    array = matrix()
+    array[0, 0] = np.nan
+    assert told(inspect(BytesBlob(npy(array)))) == []
+
+
 def ordinary() -> dict[str, np.ndarray]:
     draw = np.random.default_rng(1)
     ramp = np.linspace(0.2, 3, 256, dtype="f4")[:, None]
@@ -191,6 +246,19 @@ async def test_the_cage_tells_the_same(tmp_path: Path) -> None:
         assert told(expected) == ["weights-outlier-neurons"]
     async for record in modelaudit.scan(str(tmp_path), weights="off"):
         assert record.findings == ()
+
+
+@pytest.mark.anyio
+async def test_weights_count_in_the_budget(tmp_path: Path) -> None:
+    """Under --max-total-size `auto` reads no weights, and `on` no more than was allowed."""
+    data = safetensors({"w": planted(512, 512)})
+    for name in ("a.safetensors", "b.safetensors"):
+        (tmp_path / name).write_bytes(data)
+    for mode, wanted in (("auto", [0, 0]), ("on", [0, 1])):
+        limits = Limits(max_total_bytes=len(data) + 300_000, concurrency=1)
+        records = [record async for record in modelaudit.scan(str(tmp_path), limits=limits, weights=mode)]  # type: ignore[arg-type]
+        assert sorted(len(record.findings) for record in records) == wanted
+        assert sum(record.bytes_read for record in records) <= limits.max_total_bytes  # type: ignore[operator]
 
 
 @pytest.fixture

@@ -51,7 +51,14 @@ async def _run(
         setup = Setup(limits, tuple(settings.blacklist), _weights(settings))
         pool = None if settings.dry_run else Pool(setup, settings.workers, Starter(nursery))
         flow = Flow(
-            places, pool, deliver, limits=limits, hints=_hints(settings.paths), policy=policy, progress=progress
+            places,
+            pool,
+            deliver,
+            limits=limits,
+            hints=_hints(settings.paths),
+            policy=policy,
+            progress=progress,
+            reads_whole=setup.weights == "on",
         )
         async with anyio.create_task_group() as group:
             if signals:  # before anything that takes time: a stop must be heard from the beginning

@@ -31,6 +31,8 @@ _DRY_RUN = Inspection(status="skipped", reason="dry_run", message="listed, not r
 class Flow:
     """One run: `places` are (source, path) pairs; each record goes to `deliver`, in batches, as it is known.
 
+    `reads_whole`: much of each object will be read, not just what says what it is.
+
     `ended` says how the run ended: `complete`, `interrupted`, `terminated`, `closed` or `budget`.
     """
 
@@ -44,9 +46,10 @@ class Flow:
         hints: Mapping[str, Hint],
         policy: Policy,
         progress: Progress,
+        reads_whole: bool = False,
     ) -> None:
         self._places = places
-        self._auditor = None if pool is None else Auditor(pool, limits, hints)
+        self._auditor = None if pool is None else Auditor(pool, limits, hints, reads_whole)
         self._deliver = deliver
         self._limits = limits
         self._policy = policy

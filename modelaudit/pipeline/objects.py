@@ -55,10 +55,11 @@ def refusal(target: Target, limits: Limits) -> Inspection | None:
 class Auditor:
     """Audits objects one at a time per call, many calls at once; holds what they share."""
 
-    def __init__(self, pool: Scans, limits: Limits, hints: Mapping[str, Hint]) -> None:
+    def __init__(self, pool: Scans, limits: Limits, hints: Mapping[str, Hint], reads_whole: bool = False) -> None:
         self._pool = pool
         self._limits = limits
         self._hints = hints
+        self._reads_whole = reads_whole
         self._jobs = itertools.count(1)
         self._in_flight = Tokens(limits.in_flight_bytes)
         self._large = anyio.Semaphore(limits.large_objects)
@@ -127,7 +128,8 @@ class _Flow:
             size = before.st_size
             self.target = _with(self.target, size, f"{size}-{before.st_mtime_ns}")
             self._auditor._refuse(self.target)
-            async with self._spending(min(size, self._limits.whole_object_bytes)):
+            most = size if self._auditor._reads_whole else self._limits.whole_object_bytes
+            async with self._spending(min(size, most)):
                 outcome = await self._scan(descriptor, [(0, size)])
                 if isinstance(outcome, Done):
                     self.bytes_read += outcome.inspection.bytes_viewed

@@ -12,7 +12,7 @@ from typing import Final
 from modelaudit.blob import Blob, BytesBlob, RootBlob
 from modelaudit.errors import ParseError
 from modelaudit.limits import Limits
-from modelaudit.model import Asset, Child, Evidence, Hit, Note, Severity
+from modelaudit.model import Asset, Child, Evidence, Hit, Note, Severity, Weights
 from modelaudit.parsers import pickle, telltale
 from modelaudit.parsers.hdf5.attributes import Attribute
 from modelaudit.parsers.hdf5.datasets import Dataset
@@ -27,6 +27,7 @@ _KERAS: Final = frozenset(("keras_version", "model_config", "layer_names", "back
 _OF_KERAS: Final = re.compile(r"/(?:layers|_layer_checkpoint_dependencies|model_weights|optimizer/vars)(?:/|\Z)")
 _PAYLOAD_BYTES: Final = 16
 _PAYLOADS: Final = 10_000  # datasets of bytes whose beginnings are looked at
+_WEIGHTS: Final = 10_000  # datasets of numbers in one piece
 _EACH: Final = 100  # hits of one rule, and notes
 _PADDING_BYTES: Final = 512
 _HOPS: Final = 64  # soft links followed one after another
@@ -49,7 +50,7 @@ def _looked_for(blob: Blob) -> int:
     return _HEAD_BYTES if isinstance(blob, RootBlob | BytesBlob) else 1
 
 
-def scan(blob: Blob, limits: Limits, /) -> Iterator[Hit | Child | Asset | Note]:
+def scan(blob: Blob, limits: Limits, /) -> Iterator[Hit | Child | Asset | Note | Weights]:
     """Hits on what leads out of the file, its configurations as children. Raises `ParseError`."""
     place = find(blob, _looked_for(blob))
     if place is None:
@@ -61,7 +62,7 @@ def scan(blob: Blob, limits: Limits, /) -> Iterator[Hit | Child | Asset | Note]:
         raise
 
 
-def _contents(blob: Blob, place: int, limits: Limits) -> Iterator[Hit | Child | Asset | Note]:
+def _contents(blob: Blob, place: int, limits: Limits) -> Iterator[Hit | Child | Asset | Note | Weights]:
     superblock = parse(blob, place, limits)
     if place:
         yield Child("user block", 0, place)
@@ -69,6 +70,7 @@ def _contents(blob: Blob, place: int, limits: Limits) -> Iterator[Hit | Child | 
     for found in objects(superblock):
         yield from report.object(found)
     yield from report.rest()
+    yield from report.weights
     if place < superblock.end < blob.size and not _is_padding(blob, superblock.end):
         yield Child("trailing bytes", superblock.end, blob.size - superblock.end)
     kind = "keras-h5" if report.is_keras else "hdf5"
@@ -92,6 +94,7 @@ class _Report:
         self.is_keras = blob.place.name.endswith(".weights.h5")
         self.tensors: list[str] = []
         self.tensors_total = 0
+        self.weights: list[Weights] = []
 
     def object(self, found: Object) -> Iterator[Child | Note | Hit]:
         self.is_keras = self.is_keras or _OF_KERAS.match(found.path) is not None
@@ -154,6 +157,10 @@ class _Report:
             evidence: Evidence = {"path": found.path, "file": worst, "files": names[:50], "count": len(names)}
             self._outside.append((rule, found.offset, evidence))
         kind = dataset.type
+        if kind is not None and kind.floating and dataset.length and len(dataset.shape) >= 2:
+            place = (dataset.offset, dataset.length)
+            if len(self.weights) < _WEIGHTS and not dataset.external:
+                self.weights.append(Weights(found.path, kind.floating, dataset.shape, *place, outputs_last=True))
         if kind is None or not dataset.length or len(self._bytes) >= _PAYLOADS or dataset.external:
             return
         if (kind.is_text or kind.is_byte or kind.is_opaque) and dataset.length >= _PAYLOAD_BYTES:

@@ -61,7 +61,8 @@ def _array(header: Header, begin: int, size: int) -> Iterator[Hit | Child | Weig
         }
         yield Hit("npy-shape", data_start, evidence)
     elif _FLOATS.fullmatch(header.descr) and len(header.shape) >= 2:
-        yield Weights("array", header.descr, header.shape, data_start, header.data_bytes, True, header.fortran_order)
+        order = header.fortran_order
+        yield Weights("array", header.descr, header.shape, data_start, header.data_bytes, True, order, is_data=True)
 
 
 def _unread(blob: Blob, begin: int, error: ParseError | LimitExceeded) -> Iterator[Hit | Child | Note]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 NEEDS = ("numpy", "modelaudit.weights.reading")  # a cage lets nothing be imported later
 Item = Asset | Child | Hit | Note
+Mode = WeightsMode
 Yielded = Item | Weights  # what scanners yield
 _TOLD = 20  # hits of one rule and one file
 _NAMED = 20  # neurons in one hit
@@ -103,7 +104,7 @@ def analyse(blob: Blob, found: Sequence[Weights]) -> Iterator[Hit]:
     for one in found:
         layer, rms = measure(blob, one)
         measured.append(layer)
-        if layer.nans or layer.infinities:
+        if (layer.nans or layer.infinities) and not one.is_data:
             odd.append(layer)
         outliers = neurons(rms)
         if outliers is not None and told < _TOLD:

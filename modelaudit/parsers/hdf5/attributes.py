@@ -1,5 +1,7 @@
 """Attributes: names, and the values of those that are text or bytes."""
 
+import math
+
 import msgspec
 
 from modelaudit.errors import ParseError
@@ -7,7 +9,8 @@ from modelaudit.parsers.hdf5.headers import DATATYPE, Message, messages
 from modelaudit.parsers.hdf5.heaps import Collection, collection
 from modelaudit.parsers.hdf5.reading import File, Reader, number, together
 
-STRING, OPAQUE, INTEGER, VARIABLE = 3, 5, 0, 9
+STRING, OPAQUE, INTEGER, FLOATING, VARIABLE = 3, 5, 0, 1, 9
+_EXPONENT_BITS = {2: 5, 4: 8, 8: 11}  # of IEEE numbers, by their bytes
 _COLLECTIONS = 4096  # heaps that the values of one attribute lie in
 _ELEMENTS = 1_000_000  # texts of one attribute
 _VALUE_BYTES = 64 << 20  # of one attribute; a model's configuration stays below 10 MiB
@@ -15,12 +18,13 @@ _VALUE_BYTES = 64 << 20  # of one attribute; a model's configuration stays below
 
 class Datatype(msgspec.Struct, frozen=True):
     """Class and size in bytes of one element; `is_text` for strings, of fixed or variable length; `is_byte`
-    for integers of one byte."""
+    for integers of one byte; `floating` is numpy's name of IEEE floating numbers, `<f4`."""
 
     kind: int
     size: int
     is_text: bool
     is_byte: bool = False
+    floating: str = ""
 
     @property
     def is_opaque(self) -> bool:
@@ -42,19 +46,24 @@ def datatype(data: bytes) -> Datatype:
     kind, bits, size = number(data, 0, 1) & 15, number(data, 1, 3), number(data, 4, 4)
     if kind == VARIABLE:
         return Datatype(kind, size, bits & 15 == 1)
-    return Datatype(kind, size, kind == STRING, kind == INTEGER and size == 1)
+    ieee = kind == FLOATING and number(data, 13, 1) == _EXPONENT_BITS.get(size) and not bits & 0x40
+    floating = f"{'>' if bits & 1 else '<'}f{size}" if ieee else ""
+    return Datatype(kind, size, kind == STRING, kind == INTEGER and size == 1, floating)
 
 
 def elements(file: File, data: bytes) -> int:
     """How many elements a dataspace message describes."""
+    sizes = dimensions(file, data)
+    return 0 if sizes is None else math.prod(sizes)
+
+
+def dimensions(file: File, data: bytes) -> tuple[int, ...] | None:
+    """The dimensions that a dataspace message describes; None for a dataspace without any element."""
     version, rank = number(data, 0, 1), number(data, 1, 1)
     if version == 2 and number(data, 3, 1) == 2:
-        return 0
+        return None
     at = 8 if version == 1 else 4
-    total = 1
-    for index in range(rank):
-        total *= file.length(data, at + index * file.length_bytes)
-    return total
+    return tuple(file.length(data, at + index * file.length_bytes) for index in range(rank))
 
 
 def committed(file: File, data: bytes) -> Reader[bytes]:

@@ -1,11 +1,12 @@
 """Where the bytes of a dataset lie, as far as they may lie in other files; they are never read."""
 
+import math
 from typing import Literal
 
 import msgspec
 
 from modelaudit.errors import ParseError
-from modelaudit.parsers.hdf5.attributes import Datatype, datatype, elements
+from modelaudit.parsers.hdf5.attributes import Datatype, datatype, dimensions
 from modelaudit.parsers.hdf5.headers import DATATYPE, EXTERNAL, LAYOUT, SPACE, Message
 from modelaudit.parsers.hdf5.heaps import collection, local_names, text_at
 from modelaudit.parsers.hdf5.reading import File, Reader, number
@@ -32,6 +33,7 @@ class Dataset(msgspec.Struct, frozen=True):
     sources: tuple[str, ...] = ()
     external: bool = False
     trouble: str = ""
+    shape: tuple[int, ...] = ()
 
 
 def dataset(file: File, found: list[Message]) -> Reader[Dataset | None]:
@@ -39,12 +41,12 @@ def dataset(file: File, found: list[Message]) -> Reader[Dataset | None]:
     layout = next((m for m in found if m.kind == LAYOUT), None)
     if layout is None:
         return None
-    kind, count = None, 0
+    kind, shape = None, None
     for message in found:
         if message.kind == DATATYPE and not message.is_shared:
             kind = datatype(message.data)
         elif message.kind == SPACE and not message.is_shared:
-            count = elements(file, message.data)
+            shape = dimensions(file, message.data)
     storage, offset, length = _layout(file, layout)
     sources: tuple[str, ...] = ()
     trouble = ""
@@ -56,7 +58,8 @@ def dataset(file: File, found: list[Message]) -> Reader[Dataset | None]:
             sources = yield from _virtual(file, layout.data)
     except ParseError as error:
         trouble = error.message
-    return Dataset(storage, kind, count, offset, length, sources, external is not None, trouble)
+    count = 0 if shape is None else math.prod(shape)
+    return Dataset(storage, kind, count, offset, length, sources, external is not None, trouble, shape or ())
 
 
 def _layout(file: File, message: Message) -> tuple[Storage, int, int]:
