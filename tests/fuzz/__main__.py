@@ -41,7 +41,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--most", type=int, default=20, help="stop after so many failures (default: 20)")
     parser.add_argument("--out", type=Path, default=Path(gettempdir()) / "modelaudit-fuzz", help="where they are kept")
     parser.add_argument("--once", action="store_true", help="check the corpus as it is, once, and mutate nothing")
-    return parser.parse_args()
+    return parser.parse_intermixed_args()
 
 
 def _corpus(paths: list[Path]) -> list[bytes]:
