@@ -111,11 +111,10 @@ class ReadAhead:
         if not absent(needed, extents, size):
             return []
         ends = {start + length for start, length in extents}
-        reads_on = len(needed) == 1 and needed[0][0] in ends  # who asks for many places jumps, though one may adjoin
-        if reads_on:
+        sequential = any(offset in ends for offset, _ in needed)
+        if sequential:
             self._step = min(2 * self._step, self._limits.read_ahead_max_bytes)
-        least = self._step if reads_on else _JUMP_BYTES
-        wanted = [(offset, max(length, least)) for offset, length in needed]
+        wanted = [(offset, max(length, self._step if offset in ends else _JUMP_BYTES)) for offset, length in needed]
         holes = absent(merge(wanted, self._limits.coalesce_gap_bytes), extents, size)
         here = sum(length for _, length in extents) + sum(length for _, length in holes)
         if holes and here >= self._limits.whole_fraction * size and size <= self._limits.spool_object_bytes:
