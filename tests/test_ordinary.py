@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from modelaudit.blob import BytesBlob
+from modelaudit.blob import BytesBlob, Place
 from modelaudit.engine import inspect
 from modelaudit.limits import Limits
 from modelaudit.model import Severity
@@ -17,7 +17,7 @@ SAMPLES = list(ordinary())
 
 def loud(data: bytes, name: str) -> list[str]:
     """What was found at or above warning, told in a line each."""
-    findings = inspect(BytesBlob(data), Limits(), uri=name).findings
+    findings = inspect(BytesBlob(data, Place(name)), Limits(), uri=name).findings
     return [f"{f.severity}: {f.rule}: {f.message}" for f in findings if f.severity.rank >= Severity.WARNING.rank]
 
 

@@ -162,9 +162,9 @@ def test_an_array_of_objects_behind_others_is_found() -> None:
 
 def test_only_the_header_is_read() -> None:
     """A huge array costs its head."""
-    head = described("<f8", (10**10,)).ljust(1024, b"\0")
+    head = described("<f8", (10**10,)).ljust(8192, b"\0")
     data_start = parser.parse(BytesBlob(head)).data_start
-    blob = RootBlob(head, data_start + 8 * 10**10, [(0, 1024)])
+    blob = RootBlob(head, data_start + 8 * 10**10, [(0, 8192)])
     assert default_engine().inspect(blob, Limits()).findings == ()
 
 

@@ -38,7 +38,13 @@ def places(size: int, most: int) -> list[int]:
 
 
 def find(blob: Blob, most: int) -> int | None:
-    """Where the superblock is, looked for up to `most` bytes. Raises `Missing`."""
+    """Where the superblock is, looked for up to `most` bytes. Raises `Missing`.
+
+    Within the head of a blob only as far as it is here: asking for more of every other file is not worth it.
+    """
+    if most < blob.size:
+        head = bytes(blob.view(0, most + len(MAGIC), min(blob.size, len(MAGIC))))
+        return next((place for place in places(len(head), most) if head.startswith(MAGIC, place)), None)
     for place in places(blob.size, most):
         if bytes(blob.view(place, len(MAGIC))) == MAGIC:
             return place
