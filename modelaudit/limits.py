@@ -46,6 +46,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     coalesce_gap_bytes: int = 64 * KIB  # two ranges closer than this are one request: cheaper than a second one
     whole_fraction: float = 0.5  # past this share of the object the rest is read too: fewer rounds
     rounds: int = 64  # question-and-answer rounds of one object; a scan that asks on is stuck
+    round_bytes: int = 1 * MIB  # one round more for each of these: an archive has its headers between its members
     memfd_bytes: int = 8 * MIB  # objects up to this size are spooled in memory, larger ones in a temporary file
     large_objects: int = 4  # objects at once of which more than `memfd_bytes` is spooled; bounds the disk
     spool_object_bytes: int = 8 * GIB  # spooled bytes of one object; what needs more is not scanned and said

@@ -30,7 +30,7 @@ async def test_every_sample_gives_the_same_findings_in_the_cage(tmp_path: Path) 
         path = tmp_path / name
         path.write_bytes(data)
         if data:
-            place = Place(name, {"": sizes, **dict.fromkeys(FOLDERS, {})})
+            place = Place(name, {"": sizes, **{folder: {} for folder in FOLDERS}})
             expected[str(path)] = inspect(BytesBlob(data, place), uri=str(path))
     records: dict[str, FileReport] = {}
     with anyio.fail_after(600):

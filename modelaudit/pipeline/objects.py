@@ -147,7 +147,8 @@ class _Flow:
         ahead = ReadAhead(self._limits)
         async with AsyncExitStack() as stack:
             spool = await self._open_spool(stack, ahead)
-            for _ in range(self._limits.rounds):
+            rounds = self._limits.rounds + spool.size // self._limits.round_bytes
+            for _ in range(rounds):
                 outcome = await self._scan(spool.descriptor, spool.extents)
                 if not isinstance(outcome, Need):
                     return _inspection(outcome)
@@ -155,7 +156,7 @@ class _Flow:
                 if not ranges:
                     raise SourceError("internal", "the scan asked again for bytes that it has")
                 await self._grow(stack, spool, ranges)
-        raise SourceError("rounds", f"the scan was not done after {self._limits.rounds} rounds of reading")
+        raise SourceError("rounds", f"the scan was not done after {rounds} rounds of reading")
 
     async def _open_spool(self, stack: AsyncExitStack, ahead: ReadAhead) -> Spool:
         if self.target.size is None:  # a source that lists no sizes: the first read tells

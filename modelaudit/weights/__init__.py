@@ -34,9 +34,7 @@ class Ration:
     `Limits.weights_auto_bytes`, and no language model: theirs are large, and their outliers are ordinary.
     """
 
-    def __init__(
-        self, mode: WeightsMode, limits: Limits, root: Blob, require: Callable[[Sequence[str]], None]
-    ) -> None:
+    def __init__(self, mode: WeightsMode, limits: Limits, root: Blob, require: Callable[[Sequence[str]], None]) -> None:
         whole = root.is_whole if isinstance(root, RootBlob) else True
         self._require = require
         self._mode: WeightsMode = "off" if mode == "auto" and not whole else mode

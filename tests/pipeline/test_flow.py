@@ -102,6 +102,8 @@ class Workers:
             return Need(job.id, ((0, 1),)), 0.0
         if "reads to the end" in job.uri and job.extents[-1][0] + job.extents[-1][1] < job.size:
             return Need(job.id, ((job.size - 10, 10),)), 0.0
+        if "hops" in job.uri:
+            return Need(job.id, ((len(job.extents) * 100 * KIB, 1),)), 0.0
         if "reads on" in job.uri and job.extents[0][1] < job.size:
             return Need(job.id, ((job.extents[0][1], 1),)), 0.0
         return Done(job.id, Inspection("scanned", formats=("x",))), 0.001
@@ -244,6 +246,16 @@ async def test_reading_on_takes_few_rounds() -> None:
     assert records[0].status == "scanned"
     assert records[0].bytes_read == 30 * MIB
     assert len(workers.jobs) <= 10
+
+
+async def test_a_scan_that_asks_on_and_on_ends() -> None:
+    """So many rounds, and one more for each so many bytes: walking along a large archive takes one a member."""
+    source = Memory({"hops": bytes(8 * MIB)})
+    limits = Limits(rounds=5, round_bytes=4 * MIB, coalesce_gap_bytes=0)
+    flow, records, workers = flow_over(source, limits=limits)
+    await flow.run()
+    assert (records[0].status, records[0].reason) == ("failed", "rounds")
+    assert len(workers.jobs) == 7
 
 
 async def test_the_total_budget_ends_the_reading_cleanly() -> None:
