@@ -4,9 +4,12 @@ A `Host` stands for one server in one run. All requests to it pass its gate: whe
 much, fewer are let through, and more again as it answers.
 """
 
+import re
 from collections import deque
 from collections.abc import Awaitable, Callable
+from email.utils import parsedate_to_datetime
 from random import SystemRandom
+from time import time
 from typing import TypeVar
 
 import anyio
@@ -20,6 +23,7 @@ _MOST_DELAY_SECONDS = 20.0  # then it stays
 _FEW_TRIES = 3  # all that a server gets which could never be reached
 _MOST_PAUSE_SECONDS = 60.0  # that a server may impose on all requests; longer ones are kept by their own only
 _SHRINK = 0.7  # of the requests let through at a time, when one is refused for there being too many
+_SECONDS = re.compile(r"\d{1,9}(\.\d{1,9})?")
 _SHRINK_SECONDS = 0.25  # a burst of such refusals counts once in this time
 
 
@@ -193,3 +197,13 @@ def _given_up(error: AttemptError, tries: int, seconds: float | None) -> SourceE
     elif tries > 1:
         said += f" (tried {tries} times)"
     return SourceError(error.reason, said)
+
+
+def retry_after_seconds(said: str) -> float:
+    """The seconds that a Retry-After header asks for: a number or a date; 0 when there is none."""
+    if _SECONDS.fullmatch(said):
+        return float(said)
+    try:
+        return max(0.0, parsedate_to_datetime(said).timestamp() - time())
+    except (ValueError, TypeError):
+        return 0.0

@@ -14,7 +14,6 @@ from modelaudit.model import Target
 from modelaudit.sources.interface import Chunk, Source, failed
 from modelaudit.sources.s3.connection import Connection, Place
 from modelaudit.sources.s3.listing import Listing, address
-from modelaudit.sources.s3.ranges import RangeRead
 from modelaudit.sources.s3.surroundings import names_in
 
 
@@ -53,6 +52,6 @@ class S3(Source):
     async def read(self, target: Target, offset: int, length: int, version: str | None) -> Chunk:
         """One range by one GET, more only where that fails. See `Source.read`."""
         bucket, _, key = target.key.partition("/")
-        place = Place(bucket, key, target.uri, target.size, version)
-        attempts = RangeRead(self._connection, self._limits, place, offset, length)
+        place = Place(bucket, key, target.uri)
+        attempts = self._connection.range_read(place, offset, length, target.size, version)
         return await self._connection.host.ask(attempts.attempt, self._limits.read_deadline_seconds, target.uri)

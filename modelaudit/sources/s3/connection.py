@@ -4,6 +4,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, suppress
 from datetime import datetime
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,13 +15,13 @@ from aiobotocore.session import get_session
 from botocore.utils import parse_timestamp
 
 from modelaudit.limits import Limits
+from modelaudit.sources.ranges import Answer, RangeRead, bad_answer, conditions
+from modelaudit.sources.ranges import Place as Known
 from modelaudit.sources.retry import AttemptError, Host
-from modelaudit.sources.s3.faults import ERRORS, bad_answer, fault, refusal
+from modelaudit.sources.s3.faults import ERRORS, fault, refusal
 from modelaudit.sources.s3.session import Session
 from modelaudit.sources.s3.signing import Signer, Way, learn, utc_now
 
-Headers = Mapping[str, str]  # names in lower case, or in any
-_Read = Callable[[int], Awaitable[bytes]]
 _ERROR_CODE = re.compile(rb"<Code>([^<]{1,100})</Code>")
 # Refusals of a request as such: the library may know another region, or another way to sign.
 _FOR_THE_LIBRARY = frozenset(
@@ -35,38 +36,11 @@ _FOR_THE_LIBRARY = frozenset(
 
 
 class Place(msgspec.Struct, frozen=True):
-    """An object: where it is, `uri` as people see it, and what is known of it (see `Target`)."""
+    """An object: where it is, and `uri` as people see it."""
 
     bucket: str
     key: str
     uri: str
-    size: int | None = None
-    version: str | None = None
-
-
-class Answer:
-    """The answer to a GET, its body still to be read."""
-
-    def __init__(
-        self,
-        status: int,
-        headers: Headers,
-        read: Callable[[int], Awaitable[bytes]],
-        close: Callable[[], None],
-        uri: str,
-    ) -> None:
-        self.status = status
-        self.headers = headers
-        self.close = close  # be done: the connection is kept if the body was read to its end
-        self._read = read
-        self._uri = uri
-
-    async def read(self, most: int) -> bytes:
-        """The next bytes, at most `most`; none at the end. Raises `AttemptError`."""
-        try:
-            return await self._read(most)
-        except ERRORS as error:
-            raise fault(error, self._uri) from None
 
 
 class _Request(msgspec.Struct):
@@ -98,12 +72,16 @@ class Connection:
         await self._stack.aclose()
         self._client = None
 
+    def range_read(
+        self, place: Place, offset: int, length: int, size: int | None = None, version: str | None = None
+    ) -> RangeRead:
+        """Attempts to read a range of an object; `size` and `version` are what is known of it."""
+        return RangeRead(partial(self.get, place), self._limits, Known(place.uri, size, version), offset, length)
+
     async def get(self, place: Place, first: int, last: int, version: str | None) -> Answer:
         """Ask for the bytes from `first` to `last` of an object; with `version`, only if that is its ETag."""
         client = await self._opened(place.uri)
-        asked = {"range": f"bytes={first}-{last}"}
-        if version is not None and not version.startswith("W/"):  # a weak one never matches
-            asked["if-match"] = f'"{version}"'
+        asked = conditions(first, last, version)
         try:
             way = self._ways.get(place.bucket)
             answer = None if way is None else await self._get_signed(way, place, asked)
@@ -119,7 +97,7 @@ class Connection:
         answer = await self._client._endpoint.http_session.send(_Request(url, headers))
         raw = answer.raw
         if raw.status < 300:
-            return Answer(raw.status, raw.headers, raw.content.read, raw.close, place.uri)
+            return Answer(raw.status, raw.headers, _reader(raw.content.read, place.uri), raw.close)
         code = _ERROR_CODE.search(await answer.content)
         name = code[1].decode("ascii", "replace") if code else ""
         if raw.status < 400 or name in _FOR_THE_LIBRARY:
@@ -138,7 +116,7 @@ class Connection:
             self._ways[place.bucket] = None
         elif place.bucket not in self._ways:
             self._ways[place.bucket] = await self._learn(body, place)
-        return Answer(meta["HTTPStatusCode"], meta["HTTPHeaders"], body.read, body.close, place.uri)
+        return Answer(meta["HTTPStatusCode"], meta["HTTPHeaders"], _reader(body.read, place.uri), body.close)
 
     async def _learn(self, body: Any, place: Place) -> Way | None:
         try:
@@ -204,6 +182,18 @@ class Connection:
                 "credentials", f"{what}: set AWS_ENDPOINT_URL to https://<account id>.r2.cloudflarestorage.com"
             )
         return client
+
+
+def _reader(read: Callable[[int], Awaitable[bytes]], uri: str) -> Callable[[int], Awaitable[bytes]]:
+    """`read`, which raises `AttemptError` only."""
+
+    async def checked(most: int) -> bytes:
+        try:
+            return await read(most)
+        except ERRORS as error:
+            raise fault(error, uri) from None
+
+    return checked
 
 
 def _moment(said: str) -> datetime:

@@ -5,14 +5,13 @@ keys, tokens and signed URLs.
 """
 
 import re
-from email.utils import parsedate_to_datetime
-from time import time
 
 import aiohttp
 from botocore import exceptions as aws
 from botocore.parsers import ResponseParserError
 
-from modelaudit.sources.retry import AttemptError
+from modelaudit.sources.ranges import bad_answer
+from modelaudit.sources.retry import AttemptError, retry_after_seconds
 from modelaudit.sources.s3.session import Elsewhere
 
 # All that a call of the library may raise. What it makes of a nonsensical answer is a ValueError or the like.
@@ -84,7 +83,6 @@ _NO_CREDENTIALS = (
     aws.InfiniteLoopConfigError,
 )
 _BAD_ADDRESS = (aws.ParamValidationError, aws.UnsupportedS3ArnError, aws.InvalidRegionError)
-_SECONDS = re.compile(r"\d{1,9}(\.\d{1,9})?")
 _ELSEWHERE = " sends elsewhere: is AWS_ENDPOINT_URL or the region right?"
 _REDIRECTS = (301, 302, 303, 307, 308)  # none is followed
 _CODE = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -142,11 +140,6 @@ def _unconnected(error: BaseException) -> bool:
     return isinstance(error, aws.ConnectTimeoutError)
 
 
-def bad_answer(what: str, why: str) -> AttemptError:
-    """The server said something that makes no sense; it may be a broken intermediary, so once more."""
-    return AttemptError("bad_answer", f"{what}: the server's answer cannot be used: {why}", again=True)
-
-
 def _refusal(error: aws.ClientError, what: str) -> AttemptError:
     details = error.response.get("Error", {})
     meta = error.response.get("ResponseMetadata", {})
@@ -157,7 +150,7 @@ def refusal(what: str, said: str, status: int, headers: dict[str, str]) -> Attem
     """What an answer with an error's `status` and S3's code for it (may be empty) means."""
     code = said if _CODE.fullmatch(said) else str(status)
     if code in _BUSY or status in (429, 503):
-        pause = _retry_after(headers.get("retry-after", ""))
+        pause = retry_after_seconds(headers.get("retry-after", ""))
         return AttemptError(
             "throttled", f"{what}: the server is asked too much ({code})", again=True, busy=True, pause_seconds=pause
         )
@@ -181,13 +174,3 @@ def refusal(what: str, said: str, status: int, headers: dict[str, str]) -> Attem
         return AttemptError("access_denied", f"{what}: access denied ({code})")
     elsewhere = f"; it{_ELSEWHERE}" if status in _REDIRECTS else ""
     return AttemptError("refused", f"{what}: the server refused the request ({code}, HTTP {status}){elsewhere}")
-
-
-def _retry_after(said: str) -> float:
-    """The seconds that a Retry-After header asks for: a number or a date; 0 when there is none."""
-    if _SECONDS.fullmatch(said):
-        return float(said)
-    try:
-        return max(0.0, parsedate_to_datetime(said).timestamp() - time())
-    except (ValueError, TypeError):
-        return 0.0

@@ -10,12 +10,12 @@ from modelaudit.errors import SourceError
 from modelaudit.limits import Limits
 from modelaudit.model import Target
 from modelaudit.sources.interface import failed, shown
+from modelaudit.sources.paging import Way
+from modelaudit.sources.ranges import etag
 from modelaudit.sources.s3.connection import Connection, Place
-from modelaudit.sources.s3.ranges import RangeRead, etag
 
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
 _ARCHIVED = ("GLACIER", "DEEP_ARCHIVE")
-_EMPTY_PAGES = 10_000  # in a row; a page can be empty where very many objects were deleted
 _UNDECIDED = ("access_denied", "refused")  # the listing may be closed and the object open
 
 
@@ -38,40 +38,6 @@ def address(path: str) -> Address:
     if not _BUCKET.fullmatch(bucket):
         raise SourceError("bad_address", f"{scheme}: what follows {scheme}:// is not the name of a bucket")
     return Address(scheme.lower(), bucket, key)
-
-
-class _Way:
-    """Where a listing goes on, for as long as it gets anywhere. Keeps one page and two tokens, however long it is."""
-
-    def __init__(self, what: str) -> None:
-        self.token: str | None = None
-        self._what = what
-        self._mark: str | None = None  # an earlier token; set anew after 1, 2, 4, 8 … pages, so any circle meets it
-        self._pages, self._next_mark, self._empty = 0, 1, 0
-        self._last: Sequence[Target] = ()
-
-    def check(self, targets: Sequence[Target]) -> None:
-        """Take in a page. Raises `SourceError` if it is the last one again."""
-        if targets and targets == self._last:
-            raise self._bad("the server gives the same page again")
-        self._last = targets
-        self._empty = 0 if targets else self._empty + 1
-        if self._empty > _EMPTY_PAGES:
-            raise self._bad("the server says again and again that there is more, and lists nothing")
-
-    def go_on(self, token: str | None) -> None:
-        """Take in where the server says to go on. Raises `SourceError` if it has been there."""
-        if token is None:
-            raise self._bad("the server says that there is more, but not where to go on")
-        if token in (self.token, self._mark):
-            raise self._bad("the server goes round in a circle")
-        self._pages += 1
-        if self._pages == self._next_mark:
-            self._mark, self._next_mark = token, 2 * self._next_mark
-        self.token = token
-
-    def _bad(self, why: str) -> SourceError:
-        return SourceError("bad_answer", f"{self._what}: {why}")
 
 
 class Listing:
@@ -125,7 +91,7 @@ class Listing:
     async def _by_reading(self, denied: SourceError) -> Target:
         """The object, if it can be read though nothing may be listed. Raises `denied` if not."""
         place = self._place
-        read = RangeRead(self._connection, self._limits, Place(place.bucket, place.key, place.uri()), 0, 1)
+        read = self._connection.range_read(Place(place.bucket, place.key, place.uri()), 0, 1)
         try:
             chunk = await self._connection.host.ask(read.attempt, self._limits.listing_deadline_seconds, place.uri())
         except SourceError as error:
@@ -133,7 +99,7 @@ class Listing:
         return Target(place.uri(), f"{place.bucket}/{place.key}", chunk.size, chunk.version)
 
     async def _below(self, prefix: str) -> AsyncIterator[Sequence[Target]]:
-        way = _Way(f"listing {self._place.uri()}")
+        way = Way(f"listing {self._place.uri()}")
         while True:
             page = await self._page(prefix, self._limits.page_objects, way.token)
             targets = self._targets(page, prefix)

@@ -1,13 +1,16 @@
 """What a path names in a bucket: that object or that folder, lazily, each object once, every failure a record."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 import pytest
 
 from modelaudit.errors import SourceError
 from modelaudit.limits import Limits
 from modelaudit.model import Target
-from modelaudit.sources.s3 import S3, listing, session
+from modelaudit.sources import paging
+from modelaudit.sources.s3 import S3, session
+from modelaudit.sources.s3.connection import _moment
 from tests.servers.fault_proxy import FaultProxy
 from tests.servers.faults import Fault, s3_error, slow_down
 from tests.servers.seaweed import LISTLESS_ACCESS, LISTLESS_SECRET, Seaweed
@@ -240,7 +243,7 @@ async def test_a_listing_without_end_ends(
     source: S3, aws: FaultProxy, monkeypatch: pytest.MonkeyPatch, answers: list[Fault]
 ) -> None:
     """Neither tokens that come round, nor one page for ever, nor empty pages for ever keep a run going."""
-    monkeypatch.setattr(listing, "_EMPTY_PAGES", 5)
+    monkeypatch.setattr(paging, "_EMPTY_PAGES", 5)
     aws.faults += answers
     found = await listed(source, "s3://models/f/")
     assert found[-1].skip is not None
@@ -370,3 +373,11 @@ async def test_a_bucket_in_another_region_is_found(
     assert way is not None
     assert way.region == "eu-central-1"
     assert set(aws.counts.requests) == {"GET"}
+
+
+@pytest.mark.parametrize("said", ["2026-11-23T02:57:50.000Z", "Mon, 23 Nov 2026 02:57:50 GMT"])
+async def test_times_are_understood_in_both_forms(said: str) -> None:
+    """In listings they stand one way, in headers the other."""
+    assert _moment(said) == datetime(2026, 11, 23, 2, 57, 50, tzinfo=UTC)
+    with pytest.raises(ValueError, match="Invalid timestamp"):
+        _moment("soon")
