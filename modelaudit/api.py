@@ -4,12 +4,14 @@ from collections.abc import AsyncIterator, Sequence
 
 import anyio
 
+from modelaudit.access import Access
 from modelaudit.errors import first_cause
 from modelaudit.limits import Limits
 from modelaudit.model import FileReport, WeightsMode
 from modelaudit.pipeline import run
 from modelaudit.progress import Silent
 from modelaudit.settings import Settings, default_workers
+from modelaudit.settings.reach import access_by_environment
 
 _WAITING = 256  # records that may wait for a slow consumer; the scan waits with them
 
@@ -22,12 +24,15 @@ async def scan(
     exclude: Sequence[str] = (),
     blacklist: Sequence[str] = (),
     weights: WeightsMode = "auto",
+    access: Access | None = None,
 ) -> AsyncIterator[FileReport]:
     """Audit files, folders and buckets, and give one `FileReport` an object as soon as it is done.
 
     `paths` are what the command line takes: files, folders, `s3://bucket/prefix/`. Objects are scanned in
     caged worker processes (`workers`, default one a core). Leaving the loop early ends them; to be sure of
     when, wrap the call in `contextlib.aclosing`.
+
+    `access` says how servers are reached (tokens, certificates); the environment's variables, if it is not given.
 
     `weights` says whether tensors are read too: `auto` those that are local and small, `on` all, `off` none.
 
@@ -46,6 +51,7 @@ async def scan(
         exclude=tuple(exclude),
         blacklist=tuple(blacklist),
         weights=weights,
+        access=access_by_environment(paths) if access is None else access,
     )
     reports, received = anyio.create_memory_object_stream[FileReport](_WAITING)
 

@@ -15,7 +15,7 @@ MODULES = sorted(ROOT.rglob("*.py"))
 
 # Imports point down only: a module may import from its own layer's line or from any line above it.
 LAYERS = [
-    {"errors", "limits", "model"},
+    {"errors", "limits", "model", "access"},
     {"catalogue", "blob"},
     {"parsers", "identify", "unpack"},
     {"scanners", "weights"},
@@ -28,7 +28,7 @@ LAYERS = [
 # Rows of which the members know nothing of each other.
 STRANGERS = [{"parsers", "identify", "unpack"}, {"workers", "sources", "sinks", "logs"}]
 # Each of these appears in one place only.
-ONLY_IN = {"aiobotocore": "sources/s3", "botocore": "sources/s3", "typer": "cli/", "structlog": "logs", "rich": ""}
+ONLY_IN = {"aiobotocore": "sources/s3", "botocore": "sources/s3", "aiohttp": "sources/", "typer": "cli/", "structlog": "logs", "rich": ""}
 
 
 def place(path: Path) -> str:

@@ -36,7 +36,7 @@ from modelaudit.workers.launch import Nursery
 def execute(settings: Settings, nursery: Nursery | None = None) -> int:
     """Run the audit that `settings` describe; gives the exit code. Raises `UsageError` before anything is written."""
     for path in settings.paths:
-        source_for(path)
+        source_for(path, settings.access)
     _spare_inputs(settings)
     output = Output.standard() if settings.output in (None, "-") else Output.file(str(settings.output))
     settings = within(_leaving_out(settings, output))

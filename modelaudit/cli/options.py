@@ -8,6 +8,7 @@ import typer
 from modelaudit.limits import Limits
 
 _READ, _COUNTS, _OUTPUT, _SETTINGS = "What is read", "What counts", "Output", "Settings"
+_SERVERS = "Servers"
 _DEFAULTS = Limits()
 
 
@@ -83,6 +84,28 @@ Weights = Annotated[
         help="Read tensors and tell which neurons and layers stand out. Default: auto, which reads what is local, up "
         f"to {_DEFAULTS.weights_auto_bytes >> 20} MiB an object and no language model.",
         rich_help_panel=_READ,
+    ),
+]
+CaBundle = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE",
+        help="Certificates to trust instead of the system's (PEM), for servers of your own.",
+        rich_help_panel=_SERVERS,
+    ),
+]
+RegistryUri = Annotated[
+    str | None,
+    typer.Option(metavar="URL", help="The MLflow server. Default: MLFLOW_TRACKING_URI.", rich_help_panel=_SERVERS),
+]
+JfrogApiToken = Annotated[
+    str | None,
+    typer.Option(metavar="TOKEN", help="API token for Artifactory. Better: JFROG_API_TOKEN.", rich_help_panel=_SERVERS),
+]
+JfrogAccessToken = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TOKEN", help="Access token for Artifactory. Better: JFROG_ACCESS_TOKEN.", rich_help_panel=_SERVERS
     ),
 ]
 DryRun = Annotated[

@@ -40,6 +40,10 @@ def scan(
     max_line_bytes: options.MaxLineBytes = None,
     verbose: options.Verbose = False,
     quiet: options.Quiet = False,
+    ca_bundle: options.CaBundle = None,
+    registry_uri: options.RegistryUri = None,
+    jfrog_api_token: options.JfrogApiToken = None,
+    jfrog_access_token: options.JfrogAccessToken = None,
     config: options.Config = None,
 ) -> int:
     """Scan model files for attacks. Nothing is executed; of large objects only what matters is read."""
@@ -62,6 +66,10 @@ def scan(
         "max_line_bytes": max_line_bytes,
         "verbose": verbose or None,
         "quiet": quiet or None,
+        "ca_bundle": ca_bundle,
+        "registry_uri": registry_uri,
+        "jfrog_api_token": jfrog_api_token,
+        "jfrog_access_token": jfrog_access_token,
     }
     from modelaudit.cli.audit import execute
     from modelaudit.settings import resolve

@@ -47,7 +47,7 @@ async def _run(
     limits = settings.limits
     policy = Policy(settings.include, settings.exclude, settings.suppress, settings.severity)
     async with AsyncExitStack() as stack:
-        places = await stack.enter_async_context(open_sources(settings.paths, limits))
+        places = await stack.enter_async_context(open_sources(settings.paths, limits, settings.access))
         setup = Setup(limits, tuple(settings.blacklist), _weights(settings))
         pool = None if settings.dry_run else Pool(setup, settings.workers, Starter(nursery))
         flow = Flow(

@@ -16,7 +16,7 @@ from modelaudit.limits import Limits
 from modelaudit.model import FileReport, Finding, Inspection, Severity, Status, Target
 from modelaudit.pipeline.budgets import Tokens, TotalBudget
 from modelaudit.pipeline.opening import Opener
-from modelaudit.pipeline.spool import Range, ReadAhead, Spool
+from modelaudit.pipeline.spool import Range, ReadAhead, Spool, absent
 from modelaudit.pipeline.surroundings import Names, Surroundings
 from modelaudit.sources.interface import LocalSource, Source
 from modelaudit.workers.pool import Lost, Outcome
@@ -155,24 +155,38 @@ class _Flow:
                 ranges = ahead.next(outcome.ranges, spool.extents, spool.size)
                 if not ranges:
                     raise SourceError("internal", "the scan asked again for bytes that it has")
-                await self._grow(stack, spool, ranges)
+                await self._grow_or_all(stack, spool, ranges)
         raise SourceError("rounds", f"the scan was not done after {rounds} rounds of reading")
 
     async def _open_spool(self, stack: AsyncExitStack, ahead: ReadAhead) -> Spool:
-        if self.target.size is None:  # a source that lists no sizes: the first read tells
-            await self._learn_size()
+        head = await self._learn_size() if self.target.size is None else b""
         size = self.target.size or 0
         self._auditor._refuse(self.target)
         spool = Spool(size, self._limits)
         stack.callback(spool.close)
+        spool.add(0, head)
         hint = self._auditor._hints.get(PurePosixPath(self.target.key).suffix.lower(), Hint())
-        await self._grow(stack, spool, ahead.first(size, hint.head_bytes, hint.tail_bytes))
+        wanted = ahead.first(size, hint.head_bytes, hint.tail_bytes)
+        await self._grow(stack, spool, absent(wanted, spool.extents, size))
         return spool
 
-    async def _learn_size(self) -> None:
-        chunk = await self._source.read(self.target, 0, 1, self.target.version)
-        self.bytes_read += len(chunk.data)
+    async def _learn_size(self) -> bytes:
+        """The first bytes of an object whose source lists no sizes; the answer to the read tells the size."""
+        length = self._limits.head_bytes
+        async with self._spending(length), self._auditor._in_flight.hold(length):
+            chunk = await self._source.read(self.target, 0, length, self.target.version)
+            self.bytes_read += len(chunk.data)
         self.target = _with(self.target, chunk.size, chunk.version)
+        return chunk.data
+
+    async def _grow_or_all(self, stack: AsyncExitStack, spool: Spool, ranges: Sequence[Range]) -> None:
+        """Fetch `ranges`, or everything from a server that has no ranges and an object that is not too large for it."""
+        try:
+            await self._grow(stack, spool, ranges)
+        except SourceError as error:
+            if error.reason != "no_ranges" or spool.size > self._limits.in_flight_bytes:
+                raise
+            await self._grow(stack, spool, [(0, spool.size)])
 
     async def _grow(self, stack: AsyncExitStack, spool: Spool, ranges: Sequence[Range]) -> None:
         """Fetch `ranges` into the spool, side by side."""

@@ -13,10 +13,12 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
+from modelaudit.access import Access
 from modelaudit.errors import UsageError
 from modelaudit.limits import Limits
 from modelaudit.model import Evidence, Severity, WeightsMode
 from modelaudit.settings.files import did_you_mean, find_table, limits_of, options_of, read_targets
+from modelaudit.settings.reach import access_of
 from modelaudit.settings.values import (
     LIMITS,
     LISTS,
@@ -57,6 +59,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     verbose: bool = False
     quiet: bool = False
     colour: bool = True
+    access: Access = Access()
     config: str | None = None
     notices: tuple[str, ...] = ()
 
@@ -108,6 +111,7 @@ def resolve(
     if plain.get("verbose") and plain.get("quiet"):
         raise UsageError(f"{said['verbose'][1]} and {said['quiet'][1]} contradict each other: leave one out")
     colour = not variables.get("NO_COLOR") and variables.get("TERM") != "dumb"  # https://no-color.org
+    plain["access"] = access_of(said, variables, paths)
     known = {**plain, "paths": paths, "limits": limits, "colour": colour, "config": used, "notices": tuple(notices)}
     return msgspec.convert(known, Settings)
 

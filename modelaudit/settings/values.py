@@ -68,7 +68,8 @@ def _flag(said: Said) -> bool:
     return text in _TRUE
 
 
-def _text(said: Said) -> str:
+def text(said: Said) -> str:
+    """A text that says something. Raises `UsageError`."""
     if not isinstance(said[0], str) or not said[0]:
         refuse(said, "a text")
     return said[0]
@@ -157,7 +158,7 @@ LIMITS: dict[str, tuple[str, Callable[[Said], object]]] = {
 }
 PLAIN: dict[str, Callable[[Said], object]] = {
     "format": _format,
-    "output": _text,
+    "output": text,
     "workers": _count,
     "include": _list,
     "exclude": _list,
@@ -172,4 +173,6 @@ PLAIN: dict[str, Callable[[Said], object]] = {
 }
 REPEATED = (*LISTS, "severity")
 SWITCHES = ("dry_run", "verbose", "quiet")
-OPTIONS = (*PLAIN, *LIMITS)  # what flags, variables and files may set; `paths`, `config`, `targets` stand apart
+ACCESS = ("ca_bundle", "registry_uri", "jfrog_api_token", "jfrog_access_token")  # how servers are reached
+# What flags, variables and files may set; `paths`, `config` and `targets` stand apart.
+OPTIONS = (*PLAIN, *LIMITS, *ACCESS)

@@ -3,18 +3,33 @@
 import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
 
+import anyio
+
+from modelaudit.access import NOTHING_SAID, Access
 from modelaudit.errors import UsageError
 from modelaudit.limits import Limits
 from modelaudit.sources.interface import Source
 from modelaudit.sources.local import Files
 
+if TYPE_CHECKING:
+    from modelaudit.sources.web import Web
+
 _SCHEME = re.compile(r"(?a:([A-Za-z][A-Za-z0-9+.-]*)://|(models):/)")
-SCHEMES = ("file", "s3", "r2")
+_NAMES = {  # the source of each scheme
+    "file": "file",
+    "s3": "s3",
+    "r2": "r2",
+    "http": "https",
+    "https": "https",
+}
+SCHEMES = (*_NAMES,)
 
 
-def source_for(path: str) -> str:
-    """The scheme of the source that `path` belongs to: one of `SCHEMES`; a plain path belongs to `file`.
+def source_for(path: str, access: Access = NOTHING_SAID) -> str:
+    """The name of the source that `path` belongs to; a plain path belongs to `file`.
 
     Raises `UsageError` for a scheme that there is no source for.
     """
@@ -22,31 +37,74 @@ def source_for(path: str) -> str:
     if match is None:
         return "file"
     scheme = (match[1] or match[2]).lower()
-    if scheme in SCHEMES:
-        return scheme
+    if scheme in _NAMES:
+        return _NAMES[scheme]
     raise UsageError(
-        f"{scheme}: is not supported yet; give a file, a folder, s3://bucket/key or r2://bucket/key "
+        f"{scheme}: is not supported yet; give a file, a folder, or a URL that begins with one of "
+        f"{', '.join(f'{known}://' for known in SCHEMES)} "
         f"(for a file whose name begins with {scheme}: write ./{scheme}:…)"
     )
 
 
-def _source(scheme: str, limits: Limits) -> Source:
-    if scheme == "file":
-        return Files(limits)
-    from modelaudit.sources.s3 import S3
+class Sources:
+    """The sources of a run, each opened when it is first asked for, and closed at the end; one HTTP session for all."""
 
-    return S3(limits, scheme)
+    def __init__(self, limits: Limits, access: Access) -> None:
+        self._limits = limits
+        self._access = access
+        self._stack = AsyncExitStack()
+        self._opening = anyio.Lock()
+        self._open: dict[str, Source] = {}
+        self._web: Web | None = None
+
+    async def __aenter__(self) -> Self:
+        await self._stack.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.__aexit__(kind, error, trace)
+
+    async def named(self, name: str) -> Source:
+        """The source of this name (see `source_for`)."""
+        async with self._opening:
+            if name not in self._open:
+                self._open[name] = await self._stack.enter_async_context(self._make(name))
+            return self._open[name]
+
+    def _make(self, name: str) -> Source:
+        match name:
+            case "file":
+                return Files(self._limits)
+            case "s3" | "r2":
+                from modelaudit.sources.s3 import S3
+
+                return S3(self._limits, name)
+            case "https":
+                from modelaudit.sources.https import Https
+
+                return Https(self._limits, self._http())
+        raise ValueError(f"there is no source {name}")
+
+    def _http(self) -> "Web":
+        """The one HTTP session."""
+        if self._web is None:
+            from modelaudit.sources.web import Web
+
+            self._web = Web(self._limits, self._access)
+            self._stack.push_async_callback(self._web.close)
+        return self._web
 
 
 @asynccontextmanager
-async def open_sources(paths: Sequence[str], limits: Limits) -> AsyncIterator[Sequence[tuple[Source, str]]]:
-    """Each of `paths` with its source, in order; one source a scheme, closed at the end.
+async def open_sources(
+    paths: Sequence[str], limits: Limits, access: Access = NOTHING_SAID
+) -> AsyncIterator[Sequence[tuple[Source, str]]]:
+    """Each of `paths` with its source, in order.
 
     Raises `UsageError` before anything is opened when a path has no source.
     """
-    schemes = [source_for(path) for path in paths]
-    async with AsyncExitStack() as stack:
-        sources = {
-            scheme: await stack.enter_async_context(_source(scheme, limits)) for scheme in dict.fromkeys(schemes)
-        }
-        yield [(sources[scheme], path) for scheme, path in zip(schemes, paths, strict=True)]
+    names = [source_for(path, access) for path in paths]
+    async with Sources(limits, access) as sources:
+        yield [(await sources.named(name), path) for name, path in zip(names, paths, strict=True)]

@@ -39,9 +39,7 @@ def test_each_path_has_its_source(path: str, scheme: str) -> None:
     assert source_for(path) == scheme
 
 
-@pytest.mark.parametrize(
-    "path", ["gs://b/k", "hf://owner/repo", "models:/Name/1", "https://h/x?token=SECRET", "az://x"]
-)
+@pytest.mark.parametrize("path", ["az://x", "ftp://user:SECRET@host/x", "git+ssh://h/x?token=SECRET"])
 def test_other_schemes_are_refused_by_name(path: str) -> None:
     """The message names the scheme and what there is, and repeats nothing that could be a secret."""
     with pytest.raises(UsageError, match=r"not supported yet.*s3://") as error:
@@ -61,8 +59,8 @@ async def test_paths_of_one_scheme_share_a_source(tmp_path: Path) -> None:
 
 async def test_a_wrong_path_is_told_before_anything_is_opened(tmp_path: Path) -> None:
     """No half run."""
-    with pytest.raises(UsageError, match="gs: is not supported yet"):
-        async with open_sources([str(tmp_path), "gs://b"], Limits()):
+    with pytest.raises(UsageError, match="az: is not supported yet"):
+        async with open_sources([str(tmp_path), "az://b"], Limits()):
             raise AssertionError("it opened")
 
 

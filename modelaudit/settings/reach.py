@@ -1,0 +1,44 @@
+"""How servers are reached: options, the environment's variables, and the keys for Artifactory in a `.env` file."""
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from urllib.request import getproxies_environment
+
+from modelaudit.access import Access
+from modelaudit.settings.values import ACCESS, Said, text
+
+_DOTENV_BYTES = 1 << 20
+_KEY = re.compile(r"""\s*(?:export\s+)?(JFROG_[A-Z_]{1,64})\s*=\s*(?:"([^"]*)"|'([^']*)'|([^#\s]*))""")
+
+
+def access_of(said: Mapping[str, Said], variables: Mapping[str, str], paths: Sequence[str]) -> Access:
+    """What the sources of `paths` get to know. Raises `UsageError` for an option that is no text."""
+    if not any(":/" in path for path in paths) and not any(path.endswith((".dvc", "dvc.lock")) for path in paths):
+        return Access()
+    known = {**_from_dotenv(), **{name: value for name, value in variables.items() if value}}
+    options = {name: text(said[name]) for name in ACCESS if name in said}
+    return Access(
+        variables=known,
+        proxies=getproxies_environment(),
+        ca_bundle=options.get("ca_bundle"),
+        registry_uri=options.get("registry_uri"),
+        jfrog_api_token=options.get("jfrog_api_token"),
+        jfrog_access_token=options.get("jfrog_access_token"),
+    )
+
+
+def access_by_environment(paths: Sequence[str]) -> Access:
+    """What the environment alone says, for runs that have no options."""
+    return access_of({}, os.environ, paths)
+
+
+def _from_dotenv() -> dict[str, str]:
+    """The `JFROG_` keys of `.env` in the working directory, and nothing else of it."""
+    try:
+        with open(".env", encoding="utf-8", errors="replace") as file:
+            lines = file.read(_DOTENV_BYTES).splitlines()
+    except OSError:
+        return {}
+    matches = [match for line in lines if (match := _KEY.match(line))]
+    return {match[1]: match[2] or match[3] or match[4] or "" for match in matches}
