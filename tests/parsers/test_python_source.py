@@ -5,7 +5,7 @@ import pytest
 from modelaudit.errors import LimitExceeded, ParseError
 from modelaudit.limits import Limits
 from modelaudit.parsers.python_source import Act, Program, TooDeep, encoding, parse
-from modelaudit.parsers.python_source.values import Constant
+from modelaudit.parsers.python_source.meanings import Constant
 
 
 def acts(source: str) -> list[Act]:

@@ -2,50 +2,18 @@
 
 import ast
 import builtins
-from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final
 
 from modelaudit.parsers import folding
 from modelaudit.parsers.folding import UNKNOWN
 from modelaudit.parsers.python_source import decoding
+from modelaudit.parsers.python_source.meanings import Constant, Here, Path, Value, Values
 from modelaudit.parsers.python_source.scopes import Bound, Definition, Imported, Piece, Scope, Scopes
 
 _DEPTH: Final = 60  # of expressions and names that stand for each other; real code needs ten
 _TERMS: Final = 4096  # of one sum
 _MOST: Final = 8  # things that one expression may be
 _BUILTINS: Final = frozenset(dir(builtins)) | {"execfile", "unicode", "xrange", "raw_input"}
-
-
-@dataclass(frozen=True, slots=True)
-class Path:
-    """Something that is reached by a dotted name; `()` after a part stands for what its call gives.
-
-    `hidden` says that the name was computed or looked up in a namespace instead of written down.
-    """
-
-    name: str
-    hidden: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Here:
-    """A function or class that the source defines, or an `instance` of the class."""
-
-    node: Definition
-    instance: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Constant:
-    """A value that is computed. `plain` says that it stands in the source as such; `decoded` that it was decoded."""
-
-    value: object
-    plain: bool = False
-    decoded: bool = False
-
-
-Value: TypeAlias = Path | Here | Constant
-Values: TypeAlias = tuple[Value, ...]
 
 
 class Evaluator:
@@ -163,6 +131,8 @@ class Evaluator:
                 values.append(Path(f"{value.name}.{node.attr}", value.hidden))
             elif isinstance(value, Here) and isinstance(value.node, ast.ClassDef):
                 values.extend(_member(value.node, node.attr))
+            elif isinstance(value, Constant) and node.attr == "__class__":
+                values.append(Path("builtins.type"))
         return tuple(values)
 
     def _subscript(self, node: ast.Subscript, scope: Scope) -> Values:
@@ -375,7 +345,8 @@ class Evaluator:
     def _getattr(self, node: ast.Call, scope: Scope) -> Values:
         name = self.constant(node.args[1], scope)
         if not isinstance(name, str):
-            return ()
+            owners = (each for each in self.of(node.args[0], scope) if isinstance(each, Path))
+            return tuple(Path(f"{each.name}.?", hidden=True) for each in owners if each.name in _POWERFUL)
         plain = isinstance(node.args[1], ast.Constant)
         values: list[Value] = []
         for each in self.of(node.args[0], scope):
@@ -391,6 +362,8 @@ _MODULES: Final = frozenset(
     ("base64", "builtins", "codecs", "ctypes", "importlib", "marshal", "os", "pickle", "pty", "requests", "shutil",
      "socket", "subprocess", "sys", "urllib", "zlib")
 )  # fmt: skip
+# Modules of which it matters that a function is taken by a name that cannot be known.
+_POWERFUL: Final = frozenset(("builtins", "nt", "os", "posix", "pty", "subprocess"))
 _IMPORTERS: Final = frozenset(("builtins.__import__", "importlib.import_module", "importlib.__import__"))
 
 

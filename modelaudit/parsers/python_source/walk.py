@@ -9,9 +9,10 @@ import msgspec
 
 from modelaudit.errors import LimitExceeded
 from modelaudit.limits import Limits
+from modelaudit.parsers.python_source.meanings import Constant, Here, Path
 from modelaudit.parsers.python_source.scopes import Definition, Piece, Scope, Scopes
 from modelaudit.parsers.python_source.tree import parse
-from modelaudit.parsers.python_source.values import Constant, Evaluator, Here, Path
+from modelaudit.parsers.python_source.values import Evaluator
 
 When = Literal["import", "model", "loading", "script", "call"]
 
@@ -32,8 +33,11 @@ _CALLERS: Final = frozenset(
      "concurrent.futures.ThreadPoolExecutor().submit", "concurrent.futures.ThreadPoolExecutor().map",
      "functools.reduce",
      "signal.signal", "asyncio.run", "asyncio.get_event_loop().run_until_complete", "sys.setprofile", "sys.settrace",
-     "functools.partial().__call__", "builtins.property().fget", "weakref.finalize", "threading.excepthook")
+     "functools.partial().__call__", "builtins.property().fget", "builtins.type",
+     "weakref.finalize", "threading.excepthook")
 )  # fmt: skip
+# Methods that run when an object of the class is made, put into another class, or dropped.
+_MADE: Final = ("__init__", "__new__", "__post_init__", "__set_name__", "__del__")
 _MARKS: Final = b"()[]{},:;.=+-*/%<>|&^~@\n"  # each begins, ends or joins a node of the tree
 _SUBTREE: Final = 400  # nodes of one argument that are looked at
 _CHASED: Final = 6  # names in it that are followed to what they are set to
@@ -118,12 +122,22 @@ class Program:
         if isinstance(scope.owner, ast.ClassDef):
             self._classes[node] = scope.owner
         if not isinstance(node, ast.Lambda):
-            for decorator in node.decorator_list:
-                self._reach(decorator, scope, owner, script)
+            self._decorate(node, scope, owner, script)
+
+    def _decorate(
+        self,
+        node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef,
+        scope: Scope,
+        owner: Definition | None,
+        script: bool,
+    ) -> None:
+        """A decorator is called with what stands under it."""
+        for decorator in node.decorator_list:
+            call = ast.copy_location(ast.Call(decorator, [], []), decorator)
+            self._seen.append(_Seen(call, scope, owner, script))
 
     def _define_class(self, node: ast.ClassDef, scope: Scope, owner: Definition | None, script: bool) -> None:
-        for decorator in node.decorator_list:
-            self._reach(decorator, scope, owner, script)
+        self._decorate(node, scope, owner, script)
         for keyword in node.keywords:
             self._reach(keyword.value, scope, owner, script, instance=True)
         for base in node.bases:
@@ -139,7 +153,7 @@ class Program:
             if isinstance(value, Here):
                 called: list[Definition] = [value.node]
                 if isinstance(value.node, ast.ClassDef):
-                    names = ("__call__",) if value.instance else ("__init__", "__new__", "__post_init__")
+                    names = ("__call__",) if value.instance else _MADE
                     called = _methods(value.node, (*names, "__prepare__") if instance else names)
                 self._edge(owner, script, called)
 
@@ -155,7 +169,7 @@ class Program:
             if isinstance(seen.node, ast.Call):
                 self._reach(seen.node.func, seen.scope, seen.owner, seen.script)
                 if self._calls_its_arguments(seen):
-                    for argument in (*seen.node.args, *(each.value for each in seen.node.keywords)):
+                    for argument in _handed(seen.node):
                         self._reach(argument, seen.scope, seen.owner, seen.script)
         loading = [each for each in self._definitions if self._loads(each)]
         times = {
@@ -216,12 +230,23 @@ class Program:
             return
         for value in self._evaluator.of(seen.node.func, seen.scope):
             if isinstance(value, Path):
-                yield Act(value, seen.node, seen.scope, when, within, at)
+                yield Act(self._by_method(value, seen), seen.node, seen.scope, when, within, at)
         for argument in (*seen.node.args, *(each.value for each in seen.node.keywords)):
             if isinstance(argument, ast.Name | ast.Attribute | ast.Call):
                 for value in self._evaluator.of(argument, seen.scope):
                     if isinstance(value, Path) and not value.name.endswith(("()", "[]")):
                         yield Act(value, seen.node, seen.scope, when, within, at, "another function")
+
+    def _by_method(self, callee: Path, seen: _Seen) -> Path:
+        """`operator.methodcaller("f")(x)` calls `x.f`."""
+        node = seen.node
+        if callee.name != "operator.methodcaller()" or not isinstance(node, ast.Call) or not node.args:
+            return callee
+        maker = node.func
+        written = maker.args[:1] if isinstance(maker, ast.Call) else []
+        name = next((self._evaluator.constant(each, seen.scope) for each in written), "?")
+        owners = (each for each in self._evaluator.of(node.args[0], seen.scope) if isinstance(each, Path))
+        return next((Path(f"{each.name}.{name}", hidden=True) for each in owners), callee)
 
     def _offset(self, node: ast.expr) -> int:
         line = node.lineno
@@ -291,6 +316,14 @@ class Program:
                     yield from self._evaluator.returned(callee.node)
 
 
+def _handed(node: ast.Call) -> Iterator[ast.expr]:
+    """The arguments of a call, and what stands in those that are dictionaries (`type(name, bases, methods)`)."""
+    for argument in (*node.args, *(each.value for each in node.keywords)):
+        yield argument
+        if isinstance(argument, ast.Dict):
+            yield from argument.values
+
+
 def _one_variable(node: ast.Subscript | ast.Call) -> bool:
     """`os.environ['X']`, `os.environ.get('X')`: one variable and not all of them."""
     value = node.value if isinstance(node, ast.Subscript) else node.func
@@ -303,7 +336,10 @@ def _is_main(node: ast.AST, child: ast.AST) -> bool:
     """Whether `child` is in the body of `if __name__ == "__main__":`."""
     if not isinstance(node, ast.If) or not isinstance(node.test, ast.Compare) or child not in node.body:
         return False
-    return isinstance(node.test.left, ast.Name) and node.test.left.id == "__name__"
+    sides = (node.test.left, node.test.comparators[0])
+    named = any(isinstance(side, ast.Name) and side.id == "__name__" for side in sides)
+    main = any(isinstance(side, ast.Constant) and side.value == "__main__" for side in sides)
+    return named and main and isinstance(node.test.ops[0], ast.Eq)
 
 
 def _reduces(owner: Definition | None) -> bool:

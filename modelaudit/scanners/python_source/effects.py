@@ -11,7 +11,7 @@ from typing import Final, Literal
 from modelaudit.catalogue.callables import Level
 from modelaudit.catalogue.callables.shipped import shipped
 
-Effect = Literal["process", "execute", "load", "decode", "network", "native", "open", "memory", ""]
+Effect = Literal["process", "execute", "load", "decode", "network", "native", "open", "memory", "unknown", "escape", ""]
 
 
 def _under(module: str, names: str) -> Iterable[str]:
@@ -32,12 +32,14 @@ _PROCESS: Final = frozenset(
         *_under("torch._inductor", "codecache.run_command_and_check"),
         "pty.spawn", "platform.popen", "fabric.Connection().run", "invoke.run", "sh.bash", "sh.Command()",
         "plumbum.local.cmd", "winreg.CreateKey", "webbrowser.get().open", "multiprocessing.util.spawnv_passfds",
-        "_posixsubprocess.fork_exec",
+        "_posixsubprocess.fork_exec", "pip.main", "pip._internal.main", "pip._internal.cli.main.main",
     )
 )  # fmt: skip
 _EXECUTE: Final = frozenset(
     (
         "builtins.exec", "builtins.eval", "builtins.execfile", "runpy.run_path", "runpy._run_code", "code.interact",
+        "importlib.machinery.SourceFileLoader", "importlib.util.spec_from_file_location",
+        "importlib.machinery.SourcelessFileLoader", "importlib.machinery.ExtensionFileLoader",
         "code.InteractiveInterpreter().runsource", "code.InteractiveInterpreter().runcode", "types.FunctionType",
         "types.LambdaType", "types.CodeType", "timeit.timeit", "cProfile.run", "profile.run", "pdb.run",
         "bdb.Bdb().run",
@@ -97,11 +99,17 @@ _MEMORY: Final = (
     "WriteProcessMemory",
     "mprotect",
 )
+# Functions of the C library that start programs.
+_NATIVE_PROCESS: Final = frozenset(
+    ("system", "popen", "execl", "execlp", "execv", "execve", "execvp", "posix_spawn", "posix_spawnp", "WinExec",
+     "ShellExecuteA", "ShellExecuteW", "CreateProcessA", "CreateProcessW")
+)  # fmt: skip
 _LISTS: Final[tuple[tuple[Effect, frozenset[str]], ...]] = (
     ("process", _PROCESS), ("execute", _EXECUTE), ("load", _LOAD), ("decode", _DECODE), ("network", _NETWORK),
     ("open", _OPEN),
 )  # fmt: skip
 _BY_NAME: Final[dict[str, Effect]] = {name: effect for effect, names in reversed(_LISTS) for name in names}
+_ESCAPE: Final = re.compile(r"builtins\.\w+(?:\.__(?:class|base|bases|mro)__(?:\[\])*)+\.__subclasses__")
 _PATHS: Final = re.compile(r"^pathlib\.(?:Path|PosixPath|WindowsPath)(?:\(\)|\.\w+\(\))+\.")
 _MODULES: Final = frozenset(
     ("os", "posix", "subprocess", "builtins", "socket", "pty", "importlib", "marshal", "pickle")
@@ -131,8 +139,9 @@ def effect(path: str) -> Effect:
         path = _PATHS.sub("pathlib.Path().", path)
         if path in _BY_NAME:
             return _BY_NAME[path]
-    if path.endswith(_MEMORY) and path.startswith("ctypes."):
-        return "memory"
+    special = _native(path) or _odd(path)
+    if special:
+        return special
     if path in _LOOSE:
         return _LOOSE[path]
     parts = path.split(".")
@@ -140,6 +149,21 @@ def effect(path: str) -> Effect:
         if parts[at] in _MODULES:  # a module reached through one that imports it
             return effect(".".join(parts[at:]))
     return _by_catalogue(path) if first in _NEVER or len(parts) > 2 else ""
+
+
+def _native(path: str) -> Effect:
+    """What a function of a native library does."""
+    if path == "mmap.mmap" or (path.startswith("ctypes.") and path.endswith(_MEMORY)):
+        return "memory"
+    native = path.startswith(("ctypes.", "cffi.")) and path.rpartition(".")[2] in _NATIVE_PROCESS
+    return "process" if native else ""
+
+
+def _odd(path: str) -> Effect:
+    """A function of a powerful module whose name cannot be known, or all classes by way of the base of one."""
+    if path.endswith(".?"):
+        return "unknown"
+    return "escape" if path.endswith(".__subclasses__") and _ESCAPE.fullmatch(path) else ""
 
 
 def _by_catalogue(path: str) -> Effect:

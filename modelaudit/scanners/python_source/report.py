@@ -8,7 +8,7 @@ from typing import Final
 
 from modelaudit.model import Child, Evidence, Hit, Severity
 from modelaudit.parsers.python_source import Act, Program
-from modelaudit.parsers.python_source.values import Constant, Path
+from modelaudit.parsers.python_source.meanings import Constant, Path
 from modelaudit.scanners.python_source import commands
 from modelaudit.scanners.python_source.effects import effect
 
@@ -38,6 +38,9 @@ _SECRET: Final = re.compile(
 )
 # What a server answered, and not the connection or the name of a file that was fetched.
 _ANSWER: Final = re.compile(r"\.(?:text|content|(?:read|json|recv|recvfrom|decode)\(\))")
+_ELSEWHERE: Final = re.compile(
+    r"^(?:/tmp/|/var/tmp/|/dev/shm/|/run/user/|https?://|ftp://)|^[\w./\\-]+\.(?:txt|dat|bin|log|png|jpe?g|gif|pkl|npy|bak)$"
+)
 _WRITES: Final = re.compile(r"[wax+]")
 _MEMORY: Final = frozenset(("process", "execute", "load", "network", "memory"))
 
@@ -72,7 +75,12 @@ class Report:
             self._names.setdefault(act.within, set()).add(name)
         if not what:
             return
-        if act.given == "__reduce__" and what in _MEMORY:
+        if what == "escape":
+            yield self._hit("python-source-hidden-call", act)
+        elif what == "unknown":
+            if act.when in ("import", "model") and not act.given:
+                yield self._hit("python-source-hidden-call", act, Severity.WARNING)
+        elif act.given == "__reduce__" and what in _MEMORY:
             yield self._hit("python-source-reduce", act)
         elif act.path.hidden and what in _MEMORY:
             yield self._hit("python-source-hidden-call", act)
@@ -84,7 +92,7 @@ class Report:
             yield from self._network(act)
         elif what == "open":
             yield from self._open(act)
-        elif what == "memory":
+        elif what == "memory" and (name != "mmap.mmap" or self._executable(act)):
             yield self._hit("python-source-shellcode", act)
         if act.path.hidden and what == "execute":
             yield from self._text(act)
@@ -133,11 +141,11 @@ class Report:
 
     def _command(self, act: Act) -> tuple[str, str]:
         """How the worst of the constant commands is judged, and its text."""
-        judged, shown = "unknown", ""
+        judged, shown = "install" if act.path.name.startswith("pip.") else "unknown", ""
         for constant in self._program.constants(act):
             value = constant.value
             if isinstance(value, str | list):
-                one = commands.judge(value)
+                one = judged if judged == "install" else commands.judge(value)
                 text = value if isinstance(value, str) else " ".join(str(word) for word in value)
                 if not shown or one == "hostile":
                     judged, shown = one, _shown(text)
@@ -164,17 +172,49 @@ class Report:
             return
         taints = self._tainted(act)
         loads = effect(name) == "load"
+        if "marshalled" in taints and act.when != "call":
+            taints.add("decoded")
         if taints & {"decoded", "network"} and not (loads and self._ordinary_load(act, taints)):
             yield self._hit("python-source-decoded-code", act)
-        elif not loads and act.when == "import" and "file" not in taints and not self._constant(act) and name in _RUN:
+        elif not loads and self._unread(act, taints):
             yield self._hit("python-source-dynamic-code", act)
-        if not loads:
+        if loads:
+            yield from self._loaded(act)
+        else:
             yield from self._text(act)
 
     def _ordinary_load(self, act: Act, taints: set[str]) -> bool:
         """Libraries unpack what other processes of theirs have packed; nobody unpacks a constant."""
         constant = any(isinstance(c.value, bytes) and c.value for c in self._program.constants(act))
         return act.when != "import" and not constant and "network" not in taints
+
+    def _unread(self, act: Act, taints: set[str]) -> bool:
+        """Whether what runs unasked is neither in the source nor in another file of it."""
+        if act.when == "import" and act.path.name in _RUN and "file" not in taints and not self._constant(act):
+            return True
+        return act.when in ("import", "model") and self._elsewhere(act)
+
+    def _elsewhere(self, act: Act) -> bool:
+        """Whether what is run lies where any program may have put it, or is no Python by its name."""
+        texts = (each.value for each in self._program.sources(act) if isinstance(each, Constant))
+        return any(isinstance(text, str) and _ELSEWHERE.search(text) for text in texts)
+
+    def _loaded(self, act: Act) -> Iterator[Child]:
+        """The bytes or text that a loader of objects is given, as a file of its own."""
+        for constant in self._program.constants(act):
+            value = constant.value
+            data = value.encode("utf-8", "replace") if isinstance(value, str) else value
+            if isinstance(data, bytes) and data and self._texts < _TEXTS:
+                self._texts += 1
+                form = "pickle" if "pickle." in act.path.name else None
+                yield Child(f"text loaded at {act.offset}", data=data, format=form)
+
+    def _executable(self, act: Act) -> bool:
+        """Whether memory is mapped so that it can be executed (the bit 4 of `prot`)."""
+        protection = self._program.named(act, "prot")
+        return (isinstance(protection, int) and bool(protection & 4)) or Path("mmap.PROT_EXEC") in list(
+            self._program.sources(act)
+        )
 
     def _constant(self, act: Act) -> bool:
         return any(isinstance(each.value, str | bytes) for each in self._program.constants(act))
@@ -231,6 +271,8 @@ def _taint(source: Path) -> str:
         return "output"
     longest = source.name.rpartition("()")[0]
     kinds = {what, effect(longest)}
+    if "marshal.load" in source.name:
+        return "marshalled"
     if "decode" in kinds:
         return "decoded"
     if "network" in kinds and _ANSWER.search(source.name):

@@ -1,0 +1,38 @@
+"""What an expression of a source may stand for."""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from modelaudit.parsers.python_source.scopes import Definition
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """Something that is reached by a dotted name; `()` after a part stands for what its call gives.
+
+    `hidden` says that the name was computed or looked up in a namespace instead of written down.
+    """
+
+    name: str
+    hidden: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Here:
+    """A function or class that the source defines, or an `instance` of the class."""
+
+    node: Definition
+    instance: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """A value that is computed. `plain` says that it stands in the source as such; `decoded` that it was decoded."""
+
+    value: object
+    plain: bool = False
+    decoded: bool = False
+
+
+Value: TypeAlias = Path | Here | Constant
+Values: TypeAlias = tuple[Value, ...]
