@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from modelaudit.access import Access
 from modelaudit.errors import UsageError
 from modelaudit.limits import GIB, MIB, Limits
 from modelaudit.model import Severity
@@ -58,6 +59,10 @@ def test_every_option_from_every_place(elsewhere: Path) -> None:
         "max_total_size": "512MiB",
         "max_line_bytes": "100KiB",
         "concurrency": "7",
+        "ca_bundle": "ca.pem",
+        "registry_uri": "http://mlflow:5000",
+        "jfrog_api_token": "api",
+        "jfrog_access_token": "access",
     }
     assert set(as_flags) == set(OPTIONS)
     expected = Settings(
@@ -80,6 +85,12 @@ def test_every_option_from_every_place(elsewhere: Path) -> None:
             max_total_bytes=512 * MIB,
             line_bytes=100 * 1024,
             concurrency=7,
+        ),
+        access=Access(
+            ca_bundle="ca.pem",
+            registry_uri="http://mlflow:5000",
+            jfrog_api_token="api",
+            jfrog_access_token="access",
         ),
     )
     assert settled(as_flags) == expected
@@ -106,6 +117,10 @@ def test_every_option_from_every_place(elsewhere: Path) -> None:
         max_total_size = 536870912
         max-line-bytes = "100KiB"
         concurrency = 7
+        ca-bundle = "ca.pem"
+        registry-uri = "http://mlflow:5000"
+        jfrog-api-token = "api"
+        jfrog-access-token = "access"
         [severity]
         shared-nesting = "info"
     """)

@@ -10,10 +10,9 @@ import msgspec
 
 from modelaudit import __version__, catalogue
 from modelaudit.settings import default_workers
-from modelaudit.sources import SCHEMES
+from modelaudit.sources import MODULES
 from modelaudit.workers import cage
 
-_MODULES = {"file": "local", "s3": "s3", "r2": "s3"}  # of `modelaudit.sources`
 _PACKAGES = ("anyio", "msgspec", "aiobotocore", "aiohttp", "lz4", "zstandard")
 
 
@@ -65,8 +64,8 @@ def _scanners() -> Iterator[Check]:
 
 
 def _sources() -> Iterator[Check]:
-    for scheme in SCHEMES:
-        yield _tried("source", f"{scheme}://", f"modelaudit.sources.{_MODULES[scheme]}", "can be used")
+    for name, module in MODULES.items():
+        yield _tried("source", name, f"modelaudit.sources.{module}", "can be used")
 
 
 def _cage() -> Iterator[Check]:

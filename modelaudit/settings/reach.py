@@ -5,6 +5,8 @@ import re
 from collections.abc import Mapping, Sequence
 from urllib.request import getproxies_environment
 
+import msgspec
+
 from modelaudit.access import Access
 from modelaudit.settings.values import ACCESS, Said, text
 
@@ -14,18 +16,11 @@ _KEY = re.compile(r"""\s*(?:export\s+)?(JFROG_[A-Z_]{1,64})\s*=\s*(?:"([^"]*)"|'
 
 def access_of(said: Mapping[str, Said], variables: Mapping[str, str], paths: Sequence[str]) -> Access:
     """What the sources of `paths` get to know. Raises `UsageError` for an option that is no text."""
-    if not any(":/" in path for path in paths) and not any(path.endswith((".dvc", "dvc.lock")) for path in paths):
-        return Access()
+    access = msgspec.convert({name: text(said[name]) for name in ACCESS if name in said}, Access)
+    if not any(":/" in path or path.endswith((".dvc", "dvc.lock")) for path in paths):
+        return access
     known = {**_from_dotenv(), **{name: value for name, value in variables.items() if value}}
-    options = {name: text(said[name]) for name in ACCESS if name in said}
-    return Access(
-        variables=known,
-        proxies=getproxies_environment(),
-        ca_bundle=options.get("ca_bundle"),
-        registry_uri=options.get("registry_uri"),
-        jfrog_api_token=options.get("jfrog_api_token"),
-        jfrog_access_token=options.get("jfrog_access_token"),
-    )
+    return msgspec.structs.replace(access, variables=known, proxies=getproxies_environment())
 
 
 def access_by_environment(paths: Sequence[str]) -> Access:

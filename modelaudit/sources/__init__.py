@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from modelaudit.sources.web import Web
 
 _SCHEME = re.compile(r"(?a:([A-Za-z][A-Za-z0-9+.-]*)://|(models):/)")
+MODULES = {"file": "local", "s3": "s3", "r2": "s3", "https": "https"}  # the module of each source
 _NAMES = {  # the source of each scheme
     "file": "file",
     "s3": "s3",

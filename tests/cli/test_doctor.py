@@ -10,7 +10,7 @@ from modelaudit import catalogue
 from modelaudit.cli import examination
 from modelaudit.cli.doctor import doctor
 from modelaudit.cli.printing import Form
-from modelaudit.sources import SCHEMES
+from modelaudit.sources import MODULES
 from modelaudit.workers.wire import Ability
 from tests.cli.program import run
 
@@ -27,7 +27,7 @@ def test_everything_is_examined(tmp_path: Path) -> None:
         for kind in ("scanner", "source", "cage")
     }
     assert names["scanner"] == [entry.id for entry in catalogue.load().formats.values() if entry.scanned]
-    assert names["source"] == [f"{scheme}://" for scheme in SCHEMES]
+    assert names["source"] == [*MODULES]
     assert names["cage"] == ["workers", *WALLS]
     assert {"modelaudit", "python", "system", "aiobotocore"} <= set(health["versions"])
     assert done.returncode == 0

@@ -166,9 +166,13 @@ def test_mistakes(tmp_path: Path, arguments: list[str], sentence: str) -> None:
 
 
 def test_no_secret_in_a_mistake(tmp_path: Path) -> None:
-    """A signed URL that nobody can read is refused without being repeated, and no file is made."""
-    url = "https://me:hush@host/model.pt?X-Amz-Signature=0123abcd"
-    done = run("scan", url, "--output", "out", cwd=tmp_path)
+    """A URL with a password is refused without being repeated; one that no source knows makes no file either."""
+    done = run("scan", "https://me:hush@host/model.pt?X-Amz-Signature=0123abcd", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "bad_address" in done.stdout
+    assert "hush" not in done.stdout + done.stderr
+    assert "0123abcd" not in done.stdout + done.stderr
+    done = run("scan", "az://me:hush@host/model.pt?sig=0123abcd", "--output", "out", cwd=tmp_path)
     assert done.returncode == 2
     assert done.stderr.startswith("modelaudit: ")
     assert "hush" not in done.stderr
