@@ -10,13 +10,15 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
 
     `variables` are the environment's (names as they are there); empty ones are left out. `proxies` maps `http`, `https`
     and `no` to what the proxy variables say. `ca_bundle` is a file of certificates to trust instead of the system's.
-    `registry_uri` is the MLflow server, `jfrog_api_token` and `jfrog_access_token` go to Artifactory.
+    `registry_uri` is the MLflow server, `registry_logins` maps OCI registries to
+    `user:password` in base64; `jfrog_api_token` and `jfrog_access_token` go to Artifactory.
     """
 
     variables: Mapping[str, str] = {}
     proxies: Mapping[str, str] = {}
     ca_bundle: str | None = None
     registry_uri: str | None = None
+    registry_logins: Mapping[str, str] = {}
     jfrog_api_token: str | None = None
     jfrog_access_token: str | None = None
 

@@ -8,6 +8,7 @@ from urllib.request import getproxies_environment
 import msgspec
 
 from modelaudit.access import Access
+from modelaudit.settings.logins import registry_logins
 from modelaudit.settings.values import ACCESS, Said, text
 
 _DOTENV_BYTES = 1 << 20
@@ -20,7 +21,8 @@ def access_of(said: Mapping[str, Said], variables: Mapping[str, str], paths: Seq
     if not any(":/" in path or path.endswith((".dvc", "dvc.lock")) for path in paths):
         return access
     known = {**_from_dotenv(), **{name: value for name, value in variables.items() if value}}
-    return msgspec.structs.replace(access, variables=known, proxies=getproxies_environment())
+    logins = registry_logins(known) if any(path.lower().startswith("oci:") for path in paths) else {}
+    return msgspec.structs.replace(access, variables=known, proxies=getproxies_environment(), registry_logins=logins)
 
 
 def access_by_environment(paths: Sequence[str]) -> Access:

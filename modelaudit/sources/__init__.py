@@ -18,13 +18,14 @@ if TYPE_CHECKING:
     from modelaudit.sources.web import Web
 
 _SCHEME = re.compile(r"(?a:([A-Za-z][A-Za-z0-9+.-]*)://|(models):/)")
-MODULES = {"file": "local", "s3": "s3", "r2": "s3", "https": "https"}  # the module of each source
+MODULES = {"file": "local", "s3": "s3", "r2": "s3", "https": "https", "oci": "oci"}  # the module of each source
 _NAMES = {  # the source of each scheme
     "file": "file",
     "s3": "s3",
     "r2": "r2",
     "http": "https",
     "https": "https",
+    "oci": "oci",
 }
 SCHEMES = (*_NAMES,)
 
@@ -86,6 +87,10 @@ class Sources:
                 from modelaudit.sources.https import Https
 
                 return Https(self._limits, self._http())
+            case "oci":
+                from modelaudit.sources.oci import Oci
+
+                return Oci(self._limits, self._http(), self._access)
         raise ValueError(f"there is no source {name}")
 
     def _http(self) -> "Web":

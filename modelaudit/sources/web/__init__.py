@@ -4,6 +4,6 @@ The only place that knows the HTTP library.
 """
 
 from modelaudit.sources.web.client import Web
-from modelaudit.sources.web.service import Credentials, Fixed, Page, Service
+from modelaudit.sources.web.service import Credentials, Fixed, Page, Service, send_whole
 
-__all__ = ["Credentials", "Fixed", "Page", "Service", "Web"]
+__all__ = ["Credentials", "Fixed", "Page", "Service", "Web", "send_whole"]

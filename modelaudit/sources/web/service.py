@@ -209,6 +209,17 @@ class Service:
         return explained or refusal(what, answer.status, answer.headers, self._advice)
 
 
+async def send_whole(web: Web, url: str, what: str, headers: Mapping[str, str], advice: str) -> Page:
+    """All that is at `url`, asked once and nowhere else. Raises `AttemptError`."""
+    answer = await web.send(Request(url, what, headers))
+    try:
+        if answer.status != 200:
+            raise refusal(what, answer.status, answer.headers, advice)
+        return Page(await _body(answer, _ANSWER_BYTES, what), answer.headers)
+    finally:
+        answer.close()
+
+
 async def _body(answer: Answer, most: int, what: str) -> bytes:
     """The whole body. Raises `AttemptError` when it is longer than `most`, packed, or cut short."""
     if answer.headers.get("content-encoding", "identity").lower() != "identity":
