@@ -27,7 +27,7 @@ _REMEMBERED: Final = 16  # manifests; their layers come one after the other
 
 
 class _Key(msgspec.Struct, frozen=True):
-    """What it takes to read a target again. Written a line each; the name is last, as what goes by names looks there."""
+    """What it takes to read a target again, written a line each. The name is last: what goes by names looks there."""
 
     host: str
     repository: str

@@ -49,7 +49,7 @@ class Registry:
             yield [name for name in names.tags or () if is_tag(name)]
 
     async def manifest(self, wanted: Reference) -> Manifest:
-        """The manifest or index of a tag or digest. Raises `SourceError`: `digest` when it is another than asked for."""
+        """The manifest or index of a tag or digest. Raises `SourceError`, `digest` when it is not the one asked for."""
         url = f"{self._server}/v2/{wanted.repository}/manifests/{wanted.named}"
         page = await self._service.page(url, wanted.uri, headers={"Accept": ACCEPTED})
         algorithm = wanted.digest.partition(":")[0] or "sha256"
