@@ -40,6 +40,11 @@ _TOKEN = re.compile(_TOKENS % {b"w": _W, b"skip": _SKIP}, re.VERBOSE | re.DOTALL
 _TOKEN_OR_STRING = re.compile(_TOKENS % {b"w": _W, b"skip": b""}, re.VERBOSE | re.DOTALL)
 _TRIPLE = re.compile(rb"\"\"\"|'''")
 _DEFINED = re.compile(rb"\b(?:class|def)[ \t]+(\w+)|^[ \t]+(\w+)[ \t]*:", re.MULTILINE)
+# PyTorch writes `getattr(self.features, "0")` for a child whose name is no identifier; those of operators and methods
+# are identifiers.
+_CHILD = re.compile(rb",\s*\"(?![A-Za-z_]\w*\")[^\"\\\n]*\"\s*\)")
+_DEPTH = re.compile(rb"[(),]|\"(?:\\.|[^\"\\\n])*\"")
+_OWNER_BYTES = 512  # of the value whose child is taken, as PyTorch prints it
 _START = re.compile(rb"\s*(?:class\s|def\s|op_version_set\s*=|import\s|from\s|\#|@|\w+\s*=[^=])")
 
 
@@ -77,10 +82,27 @@ def uses(source: bytes | memoryview) -> Iterator[Use]:
         if what == "define":
             within = match["define"].decode("utf-8", "replace")
             continue
+        if what == "reach" and _takes_child(source, match.end()):
+            continue
         use = _use(match, what)
         if use is not None:
             kind, name = use
             yield Use(kind, name.decode("utf-8", "replace"), within, match.start(what))
+
+
+def _takes_child(source: bytes | memoryview, start: int) -> bool:
+    """Whether the arguments of a `getattr` that begin at `start` are those with which PyTorch takes a child."""
+    depth = 0
+    for token in _DEPTH.finditer(source, start, start + _OWNER_BYTES):
+        if token[0] == b"(":
+            depth += 1
+        elif token[0] == b")":
+            depth -= 1
+            if depth < 0:
+                return False
+        elif token[0] == b"," and not depth:
+            return _CHILD.match(source, token.start()) is not None
+    return False
 
 
 def _use(match: re.Match[bytes], what: str) -> tuple[Kind, bytes] | None:

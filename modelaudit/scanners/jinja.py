@@ -4,7 +4,9 @@ Model libraries render chat templates in a sandbox that forbids most of this, bu
 that tries is an attack wherever it is rendered. Source: jinja2 3.1 sandbox.py; HackTricks on template injection.
 """
 
+import builtins
 import re
+import types
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Final
@@ -38,6 +40,16 @@ _CODE: Final = frozenset(
 )  # fmt: skip
 _PYTHON: Final = frozenset(("open", "getattr", "setattr", "vars", "globals", "locals", "breakpoint", "input", "type"))
 _DUNDER: Final = re.compile(r"__[a-zA-Z]+(?:_[a-zA-Z]+)*__")
+# The names in double underscores to which Python gives a meaning, as a path to code may go through them. Others are a
+# library's own, such as `__dask_graph__`: what they lead to is what the program itself put into the value.
+_KINDS: Final = (object, type, super, property, classmethod, int, float, str, list, dict, set, BaseException, builtins)
+_MEANT: Final = frozenset(
+    name for kind in (*_KINDS, *vars(types).values()) for name in dir(kind) if _DUNDER.fullmatch(name)
+) | frozenset(
+    ("__all__", "__cached__", "__config__", "__del__", "__file__", "__future__", "__getattr__", "__getinitargs__",
+     "__getnewargs_ex__", "__initializing__", "__main__", "__metaclass__", "__objclass__", "__path__", "__post_init__",
+     "__static_attributes__", "__type_params__", "__version__", "__wrapped__")
+)  # fmt: skip
 _CODE_TEXT: Final = re.compile(
     r"__(?:class|globals|builtins|subclasses|mro|import|bases?|loader|dict)__|\bos\s*\.\s*(?:system|popen)\s*\("
     r"|\bsubprocess\s*\.\s*\w+\s*\(|\b__import__\s*\(|\beval\s*\(|\bexec\s*\("
@@ -124,6 +136,8 @@ def _attribute(use: Use) -> Hit | None:
     evidence: Evidence = {"name": use.name, "of": use.of or "a value"}
     if _DUNDER.fullmatch(use.name) or (use.name.startswith("_") and "__" in use.name[1:]):
         judged = shipped().attribute(use.name)
+        if _DUNDER.fullmatch(use.name) and use.name not in _MEANT and use.of not in _GLOBALS and not use.hidden:
+            return Hit("jinja-object", use.offset, evidence, Severity.INFO)
         if use.name == "__class__" and not use.hidden and use.of not in _GLOBALS:
             return Hit("jinja-object", use.offset, evidence)
         if judged.level is Level.DANGEROUS or use.hidden or use.name.startswith("_T"):

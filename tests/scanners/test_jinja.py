@@ -168,6 +168,15 @@ def test_a_file_by_a_relative_name_is_an_info() -> None:
     assert (inside.severity, outside.severity) == (Severity.INFO, None)
 
 
+@pytest.mark.parametrize("of", ["array.dask", "x['y']", "(x|attr('z'))"])
+def test_a_library_s_own_name_in_underscores_is_an_info(of: str) -> None:
+    """Only to Python's own names code follows; of what Jinja gives to every template nothing is a library's own."""
+    (hit,) = hits("{{ " + of + ".__dask_graph__() }}")
+    assert (hit.rule, hit.severity) == ("jinja-object", Severity.INFO)
+    assert [hit.severity for hit in hits("{{ " + of + ".__code__ }}")] == [None]
+    assert [hit.severity for hit in hits("{{ cycler.__dask_graph__ }}")] == [None]
+
+
 def test_the_offset_is_the_line_s() -> None:
     """Bytes before the line that the attribute stands on, characters of several bytes counted as such."""
     template = "é\r\nline\n  {{ x.__globals__ }}"

@@ -17,6 +17,8 @@ _PLAIN: Final = frozenset(
      "cp1252", "windows-1252", "gbk", "gb2312", "big5", "euc-jp", "shift-jis", "cp1251", "koi8-r")
 )  # fmt: skip
 
+_PREFIXES: Final = ("utf-8-", "latin-1-", "iso-8859-1-", "iso-latin-1-")
+
 
 class TooDeep(ParseError):
     """The source nests deeper than Python's own parser follows here."""
@@ -28,7 +30,9 @@ def encoding(data: bytes) -> str:
         match = _COOKIE.match(line)
         if match is not None:
             name = match[1].decode("ascii", "replace").lower().replace("_", "-")
-            return "" if name.removesuffix("-unix").removesuffix("-dos") in _PLAIN else name
+            # As Python reads it: what follows `utf-8-` and `latin-1-` says nothing (tokenize.py, _get_normal_name).
+            plain = name.startswith(_PREFIXES) or name.removesuffix("-unix").removesuffix("-dos") in _PLAIN
+            return "" if plain else name
     return ""
 
 
