@@ -66,7 +66,10 @@ class Login:
         return True
 
     async def _new_token(self, url: str, wanted: Mapping[str, str]) -> str:
-        realm = urljoin(self._server, wanted.get("realm", ""))
+        try:
+            realm = urljoin(self._server, wanted.get("realm", ""))
+        except ValueError:
+            raise bad_answer(f"{self._server}", "it sends to what is no address for a token") from None
         if self._server.startswith("https:") and not realm.startswith("https:"):
             raise AttemptError("refused", f"{self._server}: its tokens are to be asked for where nothing is encrypted")
         scope = wanted.get("scope") or f"repository:{_subject(url)}:pull"

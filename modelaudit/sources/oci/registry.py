@@ -3,6 +3,7 @@
 import hashlib
 import re
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from urllib.parse import urljoin
 
 import msgspec
@@ -82,10 +83,15 @@ class Registry:
             found = _NEXT.search(headers.get("link", ""))
             if found is None:
                 return
-            url = urljoin(url, found[1])
-            if origin(url) != origin(self._server):
-                raise SourceError("bad_answer", f"{what}: the next page is to be on another server")
+            url = self._next(url, found[1], what)
             way.go_on(url)
+
+    def _next(self, url: str, link: str, what: str) -> str:
+        with suppress(ValueError):
+            onward = urljoin(url, link)
+            if origin(onward) == origin(self._server):
+                return onward
+        raise SourceError("bad_answer", f"{what}: the next page is to be somewhere else")
 
 
 def _unversioned(headers: Headers) -> None:

@@ -184,10 +184,10 @@ class Service:
 
     def _onward(self, request: Request, url: str, location: str, hops: int) -> str:
         """Where a redirect leads, from now on for this request's URL too."""
-        onward = urljoin(url, location)
         if not location or hops > _HOPS or request.method != "GET":
             raise bad_answer(request.what, "it sends elsewhere, and again")
         try:
+            onward = urljoin(url, location)
             scheme, _, _ = origin(onward)
         except ValueError:
             raise bad_answer(request.what, "it sends to what is no address") from None
