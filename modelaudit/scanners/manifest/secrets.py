@@ -75,7 +75,7 @@ _KEY = re.compile(
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _PLACEHOLDER = re.compile(
     r"^(?:[<\[{(%$].*|.*[>\]})%]|\*+|x+|\.+|-+|.*(?:\$\{|\{\{|\$\(|%\().*|\$\w+|(?:env|vault|ssm|secret|secrets"
-    r"|file|ref|arn|aws|op|gcp|kms|enc|sops)[:/.].*)$",
+    r"|file|ref|arn|aws|op|gcp|kms|enc|sops|os\.environ|environ)[:/.].*)$",
     re.DOTALL | re.IGNORECASE,
 )
 _WORDS = re.compile(
@@ -87,7 +87,7 @@ _WORDS = re.compile(
     r"|string|str\b|bool",
     re.IGNORECASE,
 )
-_DATA = re.compile(r"[A-Za-z]+(?:[ ._/:\\-][A-Za-z]+)*|[\d.]+|(?:[./~]|[A-Za-z]:\\|https?:).*", re.DOTALL)
+_DATA = re.compile(r"[A-Za-z]+(?:[ ._/:\\-][A-Za-z]+)*|[\d.]+|(?:[./~]|#/|[A-Za-z]:\\|https?:).*", re.DOTALL)
 _LOCAL = re.compile(
     r"localhost|127\.|0\.0\.0\.0|\[::1\]|[A-Za-z0-9_-]+$|.*\.(?:local|internal|test|example|invalid)$|.*example\.", re.I
 )

@@ -26,6 +26,8 @@ _PROSE = words(
     " default_chat_template tool_use user assistant system widget documentation about usage readme_content"
     " snippet snippets"
 )
+# Keys of what texts are compared with: lists of a filter, of a classifier, of a search.
+_COMPARED = words("keyword keywords phrase phrases keyphrases words terms utterance utterances sentence sentences")
 _WORDS = frozenset(
     (
         "vocab",
@@ -58,8 +60,9 @@ def is_program(roots: list[object]) -> bool:
 
 
 def is_prose(path: Path, key: str) -> bool:
-    """Whether text at this place is for people, or for a model to read."""
-    return key.casefold() in _PROSE or any(part.casefold() in _PROSE for part in keys(path))
+    """Whether text at this place is for people or for a model to read, or is what texts are compared with."""
+    parts = [key.casefold(), *(part.casefold() for part in keys(path))]
+    return any(part in _PROSE or part.rpartition("_")[2] in _COMPARED for part in parts)
 
 
 def is_words(path: Path) -> bool:

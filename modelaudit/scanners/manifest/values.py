@@ -100,6 +100,8 @@ class Values:
             for name, item in value:
                 if text := text_of(item):
                     yield self._template((path, key), name, text)
+        elif isinstance(value, list) and len(lines := [text_of(item) or "" for item in value]) > 1 and all(lines):
+            yield self._template(path, key, "\n".join(lines))  # one template, a line in each item
         elif isinstance(value, list):
             for index, item in enumerate(value):
                 if isinstance(item, Pairs):
