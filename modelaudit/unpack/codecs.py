@@ -185,6 +185,8 @@ class _Lzma(Codec):
     def open(self, head: Head) -> Opened:
         first = head(6)
         if first.startswith(b"LZIP"):
+            if len(first) < 6:
+                raise ValueError("the header breaks off")
             code = first[5]
             size = (1 << (code & 31)) - (1 << (code & 31)) // 16 * (code >> 5)
             if not 1 << 12 <= size <= WINDOW_BYTES:

@@ -29,3 +29,11 @@ def test_what_follows_is_scanned_too() -> None:
 def test_a_word_is_no_stream() -> None:
     """The magic must be followed by the version that there is."""
     assert look(b"LZIP is a program that packs files").formats == ()
+
+
+def test_a_header_that_breaks_off_is_no_crash() -> None:
+    """Also right behind the version, before the byte that tells the dictionary's size."""
+    whole = lzip(ORDINARY)
+    for length in range(5, 40):
+        found = look(whole[:length])
+        assert (found.status, found.formats) == ("partial", ("lzip",)), length
