@@ -33,6 +33,7 @@ FIRING: dict[str, tuple[tuple[str, ...], str]] = {
     "python-source-process": (
         STARTED,
         "import os, subprocess\nsubprocess.run(['git', 'status'])\nos.popen('nvcc -V').read()\n"
+        "subprocess.run(['espeak', '--version'])\nos.popen('cmake --version').read()\n"
         "os.path.join('system')\n"
         "if __name__ == '__main__':\n    subprocess.run(['git', 'log'])\nsystem = print\nsystem('x')",
     ),
@@ -168,6 +169,13 @@ def test_packed_code_is_scanned_itself() -> None:
     inside = [finding for finding in found.findings if finding.rule == "python-source-process"]
     assert inside
     assert all("text run at" in finding.location for finding in inside)
+
+
+@pytest.mark.parametrize("words", ["['./x', '--version']", "['sh', x, '--version']", "'x --version; y'", "'x -c'"])
+def test_only_a_bare_program_may_be_asked_for_its_version(words: str) -> None:
+    """A program of the model's own is started whatever it is asked, and so is what a shell finds behind it."""
+    found = look(f"import subprocess\nx = input()\nsubprocess.run({words})")
+    assert Severity.CRITICAL in {finding.severity for finding in found.findings}
 
 
 def test_when_a_call_is_made() -> None:

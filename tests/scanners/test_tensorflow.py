@@ -1,5 +1,7 @@
 """TensorFlow: each rule with a graph that fires it and one next to it that does not."""
 
+import pickle
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -66,6 +68,20 @@ def test_every_rule_is_fired() -> None:
         rule.removeprefix("tensorflow-") for rule in default_engine().catalogue.rules if rule.startswith("tensorflow-")
     }
     assert known == {rule for rule, _ in FIRING.values()}
+
+
+def test_a_graph_inside_a_pickle_is_no_broken_graph() -> None:
+    """Where the head of a pickle reads as fields that no graph has, its end need not be a graph's. Nodes are judged."""
+    length = 0x227838  # as four bytes: two fields
+
+    def packed(inner: bytes) -> bytes:
+        """A pickle of bytes that are a graph with some numbers behind it."""
+        return pickle.dumps(inner + text(5, bytes(length - len(inner) - 5)), protocol=3)
+
+    found = look(packed(graph(*PLAIN)), "ner.model")
+    assert (rules(found), found.status, found.formats) == (set(), "scanned", ("pickle", "tensorflow"))
+    assert "python" in rules(look(packed(graph(*PLAIN, PYTHON)), "ner.model"))
+    assert rules(look(graph(*PLAIN) + b"\x0f\x0f")) == {"malformed"}
 
 
 @pytest.mark.parametrize("text", [b"0 1 0 1 1 0\n" * 40, b"1 0\n0 1\n", b"\n\n 8 8\n"])

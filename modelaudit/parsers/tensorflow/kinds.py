@@ -58,6 +58,16 @@ def kind_of(blob: Blob) -> str | None:
     return next((one for one in named if _has_node(blob, one)), None)
 
 
+def begins_as(blob: Blob, kind: str) -> bool:
+    """Whether the first field is one that a message of this kind has. Others are passed over by readers, as in a
+    pickle around a graph, whose first bytes read as a field."""
+    try:
+        first = next(iter(Reader(blob).fields(0, blob.size)), None)
+    except (ParseError, LimitExceeded):
+        return False
+    return first is not None and first.number in _SHAPES[kind][0]
+
+
 def _has_node(blob: Blob, kind: str) -> bool:
     """Whether a node or a function is where it would be in a message of this kind."""
     reader, ways = Reader(blob), {SAVED_MODEL: (2, 2), META_GRAPH: (2,), GRAPH: ()}[kind]

@@ -30,6 +30,9 @@ _HARMLESS: Final = frozenset(
      "objdump", "rocm-smi", "rocm_agent_enumerator", "rocminfo", "sox", "stty", "sw_vers", "sysctl",
      "system_profiler", "tput", "where", "which", "wmic", "xpu-smi")
 )  # fmt: skip
+# Asked of a program by its bare name, and nothing else: whether it is there.
+_ASKS: Final = frozenset(("--version", "-version", "-V", "--help"))
+_BARE: Final = re.compile(r"[\w+-][\w.+-]*")
 _SHELL_MARK: Final = re.compile(r"[|;&`><]|\$\(")
 
 
@@ -46,6 +49,9 @@ def judge(command: str | Sequence[object]) -> Command:
         return "install"
     if not words:
         return "unknown"
+    whole = isinstance(command, str) or len(command) == len(words)
+    if whole and len(words) == 2 and words[1] in _ASKS and _BARE.fullmatch(words[0]):
+        return "harmless"
     program = words[0].replace("\\", "/").rpartition("/")[2].lower().removesuffix(".exe")
     shell = isinstance(command, str) and _SHELL_MARK.search(
         command.replace("2>&1", "").replace("2>/dev/null", "").replace("&&", "")

@@ -17,6 +17,8 @@ Item = Hit | Child | Note
 # Names made of other characters only need no closer look; most names are.
 _NOTABLE = re.compile(rb"[\x00-\x1f\x7f-\xff\\:]|\.\.|^/")
 _PYTHON_VERSION = 63  # CPython's zipfile refuses members that need more (6.3)
+# Of an array store in a zip, which is only ever appended to: what describes it stands there again after each change.
+_STORE = (".zattrs", ".zarray", ".zgroup", ".zmetadata", "zarr.json")
 _REFUSED = entries.PATCHED | entries.STRONG | entries.MASKED
 _PLAIN_FLAGS = 0x0006 | entries.DESCRIPTOR | entries.UTF8
 
@@ -97,7 +99,9 @@ class Directory:
         folded = exact if lower == name else hash(lower)  # one object for both, mostly
         if not name.endswith(b"/"):
             if exact in self._names:
-                yield Hit("zip-duplicate-name", entry.position, {"name": names.text(name)})
+                text = names.text(name)
+                severity = Severity.INFO if text.rpartition("/")[2] in _STORE else None
+                yield Hit("zip-duplicate-name", entry.position, {"name": text}, severity)
             elif folded in self._folded:
                 yield Hit("zip-folded-name", entry.position, {"name": names.text(name)})
         self._names.add(exact)
