@@ -18,7 +18,14 @@ if TYPE_CHECKING:
     from modelaudit.sources.web import Web
 
 _SCHEME = re.compile(r"(?a:([A-Za-z][A-Za-z0-9+.-]*)://|(models):/)")
-MODULES = {"file": "local", "s3": "s3", "r2": "s3", "https": "https", "oci": "oci"}  # the module of each source
+MODULES = {
+    "file": "local",
+    "s3": "s3",
+    "r2": "s3",
+    "https": "https",
+    "oci": "oci",
+    "mlflow": "mlflow",
+}  # the module of each source
 _NAMES = {  # the source of each scheme
     "file": "file",
     "s3": "s3",
@@ -26,6 +33,7 @@ _NAMES = {  # the source of each scheme
     "http": "https",
     "https": "https",
     "oci": "oci",
+    "models": "mlflow",
 }
 SCHEMES = (*_NAMES,)
 
@@ -43,7 +51,7 @@ def source_for(path: str, access: Access = NOTHING_SAID) -> str:
         return _NAMES[scheme]
     raise UsageError(
         f"{scheme}: is not supported yet; give a file, a folder, or a URL that begins with one of "
-        f"{', '.join(f'{known}://' for known in SCHEMES)} "
+        f"{', '.join('models:/' if known == 'models' else f'{known}://' for known in SCHEMES)} "
         f"(for a file whose name begins with {scheme}: write ./{scheme}:…)"
     )
 
@@ -91,6 +99,10 @@ class Sources:
                 from modelaudit.sources.oci import Oci
 
                 return Oci(self._limits, self._http(), self._access)
+            case "mlflow":
+                from modelaudit.sources.mlflow import MLflow
+
+                return MLflow(self._limits, self._http(), self._access, self.named)
         raise ValueError(f"there is no source {name}")
 
     def _http(self) -> "Web":
