@@ -1,7 +1,7 @@
 """Models of a registry: which versions an address means, and their artifacts wherever they lie."""
 
 import base64
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
@@ -17,7 +17,7 @@ from modelaudit.sources.interface import Source
 from modelaudit.sources.mlflow.address import Wanted, server, wanted
 from tests.servers.fault_proxy import FaultProxy
 from tests.servers.faults import Fault, slow_down
-from tests.servers.mlflow import MLflowServer, mlflow_server
+from tests.servers.mlflow import MLflowServer
 from tests.servers.seaweed import Seaweed
 from tests.servers.serving import serving
 
@@ -30,13 +30,6 @@ FILES = {"MLmodel": b"flavors: {}\n", "data/model.bin": DATA, "data/deep/x y.txt
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
-
-
-@pytest.fixture(scope="module")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MLflowServer]:
-    """MLflow, empty at first; tests register models of their own."""
-    with mlflow_server(tmp_path_factory.mktemp("mlflow")) as running:
-        yield running
 
 
 @asynccontextmanager
@@ -56,13 +49,13 @@ async def uris(source: Source, path: str) -> list[str]:
     return sorted(target.uri for target in found)
 
 
-async def test_versions_stages_and_aliases(registry: MLflowServer) -> None:
+async def test_versions_stages_and_aliases(mlflow: MLflowServer) -> None:
     """Each way to name a version leads to its artifacts, in all folders, with their sizes."""
     for data in (b"one", b"second", b"third one"):
-        registry.model("named", {"m": data})
-    registry.alias("named", "champion", "2")
-    registry.stage("named", "Staging", "1")
-    async with opened(registry.url) as source:
+        mlflow.model("named", {"m": data})
+    mlflow.alias("named", "champion", "2")
+    mlflow.stage("named", "Staging", "1")
+    async with opened(mlflow.url) as source:
         for path, version in {"1": 1, "latest": 3, "Staging": 1, "staging": 1}.items():
             assert await uris(source, f"models:/named/{path}") == [f"models:/named/{version}/m"]
         (target,) = await listed(source, "models:/named@champion")
@@ -70,10 +63,10 @@ async def test_versions_stages_and_aliases(registry: MLflowServer) -> None:
         assert await uris(source, "models:/named") == [f"models:/named/{number}/m" for number in (1, 2, 3)]
 
 
-async def test_artifacts_in_folders(registry: MLflowServer) -> None:
+async def test_artifacts_in_folders(mlflow: MLflowServer) -> None:
     """All of them, one folder of them, or a single one; and what lies beside each."""
-    registry.model("folders", FILES)
-    async with opened(registry.url) as source:
+    mlflow.model("folders", FILES)
+    async with opened(mlflow.url) as source:
         assert await uris(source, "models:/folders/1") == [f"models:/folders/1/{name}" for name in sorted(FILES)]
         assert await uris(source, "models:/folders/1/data/deep") == ["models:/folders/1/data/deep/x y.txt"]
         (target,) = await listed(source, "models:/folders/1/data/model.bin")
@@ -82,20 +75,20 @@ async def test_artifacts_in_folders(registry: MLflowServer) -> None:
         assert await source.names(target, "deep") == {"x y.txt": 4}
 
 
-async def test_the_whole_registry_page_by_page(registry: MLflowServer, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_whole_registry_page_by_page(mlflow: MLflowServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every version of every model, however small the pages are."""
     for number in range(3):
-        registry.model(f"whole-{number % 2}", {"m": bytes([number])})
+        mlflow.model(f"whole-{number % 2}", {"m": bytes([number])})
     monkeypatch.setattr("modelaudit.sources.mlflow.registry._PAGE", 1)
-    async with opened(registry.url) as source:
+    async with opened(mlflow.url) as source:
         found = [uri for uri in await uris(source, "models:/") if uri.startswith("models:/whole-")]
     assert found == ["models:/whole-0/1/m", "models:/whole-0/2/m", "models:/whole-1/1/m"]
 
 
-async def test_ranges_through_a_bad_line(registry: MLflowServer) -> None:
+async def test_ranges_through_a_bad_line(mlflow: MLflowServer) -> None:
     """Busy servers are waited for, and bodies that break off go on."""
-    registry.model("ranges", FILES)
-    with FaultProxy(("127.0.0.1", registry.port)) as proxy:
+    mlflow.model("ranges", FILES)
+    with FaultProxy(("127.0.0.1", mlflow.port)) as proxy:
         async with opened(proxy.url) as source:
             (target,) = await listed(source, "models:/ranges/1/data/model.bin")
             proxy.faults += [slow_down("model.bin"), Fault("cut", "model.bin", after_bytes=30_000)]
@@ -105,32 +98,30 @@ async def test_ranges_through_a_bad_line(registry: MLflowServer) -> None:
             assert chunk.data == DATA[:5]
 
 
-async def test_artifacts_in_a_bucket_are_read_there(
-    registry: MLflowServer, s3_server: Seaweed, aws: FaultProxy
-) -> None:
+async def test_artifacts_in_a_bucket_are_read_there(mlflow: MLflowServer, s3_server: Seaweed, aws: FaultProxy) -> None:
     """They are read by the source for buckets, under the names of the registry."""
     s3_server.put("mlflow/1/model.pkl", DATA)
-    version = registry.version("bucket", "s3://models/mlflow/1")
-    async with opened(registry.url) as source:
+    version = mlflow.version("bucket", "s3://models/mlflow/1")
+    async with opened(mlflow.url) as source:
         (target,) = await listed(source, f"models:/bucket/{version}")
         assert (target.uri, target.size) == (f"models:/bucket/{version}/model.pkl", len(DATA))
         assert (await source.read(target, 7, 9, target.version)).data == DATA[7:16]
         assert await source.names(target, "") == {"model.pkl": len(DATA)}
 
 
-async def test_a_scan_through_the_registry(registry: MLflowServer) -> None:
+async def test_a_scan_through_the_registry(mlflow: MLflowServer) -> None:
     """The finding is at the place that the registry's address names."""
-    registry.model("scanned", {"model.pkl": b"cposix\nsystem\n(S'echo modelaudit-sample'\ntR."})
-    access = Access(registry_uri=registry.url)
+    mlflow.model("scanned", {"model.pkl": b"cposix\nsystem\n(S'echo modelaudit-sample'\ntR."})
+    access = Access(registry_uri=mlflow.url)
     (report,) = [report async for report in scan("models:/scanned/1", workers=1, access=access)]
     assert report.severity is Severity.CRITICAL
     assert report.findings[0].location.startswith("models:/scanned/1/model.pkl")
 
 
 @pytest.mark.parametrize("path", ["models:/nobody/1", "models:/nobody", "models:/nobody@x", "models:/nobody/Staging"])
-async def test_what_is_not_there_is_one_failed_record(registry: MLflowServer, path: str) -> None:
+async def test_what_is_not_there_is_one_failed_record(mlflow: MLflowServer, path: str) -> None:
     """With the address that was asked for."""
-    async with opened(registry.url) as source:
+    async with opened(mlflow.url) as source:
         found = await listed(source, path)
     assert [(target.uri, target.skip and target.skip[0]) for target in found] == [(path, "not_found")]
 

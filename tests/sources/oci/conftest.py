@@ -1,6 +1,6 @@
-"""A real registry for the session, and a source with bounds that let tests end soon."""
+"""A source with bounds that let tests end soon."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
@@ -10,7 +10,6 @@ from modelaudit.limits import Limits
 from modelaudit.model import Target
 from modelaudit.sources.oci import Oci
 from modelaudit.sources.web import Web
-from tests.servers.registry import Registry, registry
 
 LIMITS = Limits(read_deadline_seconds=5, listing_deadline_seconds=5, stall_timeout_seconds=1, concurrency=4)
 
@@ -18,13 +17,6 @@ LIMITS = Limits(read_deadline_seconds=5, listing_deadline_seconds=5, stall_timeo
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
-
-
-@pytest.fixture(scope="session")
-def oci_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
-    """Distribution, empty at first; tests keep to repositories of their own."""
-    with registry(tmp_path_factory.mktemp("registry")) as running:
-        yield running
 
 
 @asynccontextmanager
