@@ -12,11 +12,12 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 from modelaudit.catalogue import Hint
 from modelaudit.errors import ModelauditError, SourceError
 from modelaudit.limits import Limits
+from modelaudit.logs import redacted
 from modelaudit.model import Ended, FileReport, Inspection, Target
 from modelaudit.pipeline.objects import Auditor, refusal, report
 from modelaudit.pipeline.policy import Policy
 from modelaudit.progress import Progress
-from modelaudit.sources.interface import Source
+from modelaudit.sources.interface import Source, shown
 from modelaudit.workers.pool import Pool
 
 Deliver = Callable[[Sequence[FileReport]], Awaitable[None]]
@@ -87,7 +88,8 @@ class Flow:
                 try:
                     await self._list_place(source, path, listed)
                 except SourceError as error:  # one place that cannot be listed is one record
-                    failed = Target(uri=path, key=path, skip=(error.reason, error.message), failed=True)
+                    uri = shown(redacted(path))
+                    failed = Target(uri=uri, key=uri, skip=(error.reason, error.message), failed=True)
                     await listed.send((source, failed))
         self._progress.listing_done()
 

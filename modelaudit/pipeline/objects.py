@@ -9,6 +9,8 @@ from pathlib import PurePosixPath
 from typing import Protocol
 
 import anyio
+import anyio.to_thread
+import msgspec
 
 from modelaudit.catalogue import Hint
 from modelaudit.errors import SourceError, first_cause
@@ -151,12 +153,23 @@ class _Flow:
             for _ in range(rounds):
                 outcome = await self._scan(spool.descriptor, spool.extents)
                 if not isinstance(outcome, Need):
-                    return _inspection(outcome)
+                    return await self._verified(_inspection(outcome), spool)
                 ranges = ahead.next(outcome.ranges, spool.extents, spool.size)
                 if not ranges:
                     raise SourceError("internal", "the scan asked again for bytes that it has")
                 await self._grow_or_all(stack, spool, ranges)
         raise SourceError("rounds", f"the scan was not done after {rounds} rounds of reading")
+
+    async def _verified(self, found: Inspection, spool: Spool) -> Inspection:
+        """What was found, if the bytes are those that the listing promised, as far as that costs no more reading."""
+        if self.target.sha256 is None or not spool.is_whole:
+            return found
+        small = spool.size <= self._limits.whole_object_bytes
+        digest = spool.sha256() if small else await anyio.to_thread.run_sync(spool.sha256)
+        if digest == self.target.sha256:
+            return found
+        message = f"the bytes have the SHA-256 {digest}, and the listing promised {self.target.sha256}"
+        return msgspec.structs.replace(found, status="failed", reason="digest", message=message)
 
     async def _open_spool(self, stack: AsyncExitStack, ahead: ReadAhead) -> Spool:
         head = await self._learn_size() if self.target.size is None else b""
@@ -167,7 +180,7 @@ class _Flow:
         spool.add(0, head)
         hint = self._auditor._hints.get(PurePosixPath(self.target.key).suffix.lower(), Hint())
         wanted = ahead.first(size, hint.head_bytes, hint.tail_bytes)
-        await self._grow(stack, spool, absent(wanted, spool.extents, size))
+        await self._grow_or_all(stack, spool, absent(wanted, spool.extents, size))
         return spool
 
     async def _learn_size(self) -> bytes:

@@ -1,6 +1,7 @@
 """Where the fetched ranges of one object lie, and which ranges to fetch next."""
 
 import errno
+import hashlib
 import os
 import tempfile
 from collections.abc import Iterable, Sequence
@@ -11,6 +12,7 @@ from modelaudit.limits import Limits
 
 Range = tuple[int, int]  # (offset, length) in bytes
 
+_HASHED_BYTES = 1 << 20  # at a time
 _JUMP_BYTES = 4096  # the least to fetch at a place that does not continue what is here
 
 
@@ -54,6 +56,18 @@ class Spool:
             view, place = view[written:], place + written
         self.bytes_fetched += len(data)
         self.extents = merge([*self.extents, (offset, len(data))])
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every byte of the object is here."""
+        return self.extents == [(0, self.size)]
+
+    def sha256(self) -> str:
+        """The SHA-256 of the object, all of which is here, in hexadecimal. Blocks."""
+        digest = hashlib.sha256()
+        for place in range(0, self.size, _HASHED_BYTES):
+            digest.update(os.pread(self._file, _HASHED_BYTES, place))
+        return digest.hexdigest()
 
     def close(self) -> None:
         """Give the bytes back to the system."""

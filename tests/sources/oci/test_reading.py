@@ -12,7 +12,7 @@ from aiohttp import web
 from modelaudit import scan
 from modelaudit.access import Access
 from modelaudit.errors import SourceError
-from modelaudit.model import FileReport
+from modelaudit.model import FileReport, Severity
 from modelaudit.settings.logins import registry_logins
 from modelaudit.sources.oci import Oci
 from tests.servers.fault_proxy import FaultProxy
@@ -57,6 +57,19 @@ async def test_a_layer_that_is_another_than_its_digest_is_found(oci_registry: Re
     scanned = await reports(f"oci://{oci_registry.host}/reading/spoiled:v1")
     rules = [[finding.rule for finding in scanned[str(target.version)].findings] for target in found[2:]]
     assert ["oci-blob-digest" in names for names in rules] == [True, False]
+
+
+async def test_a_file_that_is_another_than_its_digest_has_failed(oci_registry: Registry) -> None:
+    """What was found in the bytes that came is told all the same."""
+    data = b"cposix\nsystem\n(S'echo modelaudit-sample'\ntR."
+    oci_registry.artifact("reading/swapped", "v1", {"model.pkl": data.replace(b"sample", b"sampl "), "good.pkl": b"N."})
+    async with opened() as source:
+        found = await listed(source, f"oci://{oci_registry.host}/reading/swapped:v1")
+    oci_registry.spoil(str(found[1].version), data)
+    scanned = await reports(f"oci://{oci_registry.host}/reading/swapped:v1")
+    assert (scanned["model.pkl"].status, scanned["model.pkl"].reason) == ("failed", "digest")
+    assert scanned["model.pkl"].severity is Severity.CRITICAL
+    assert scanned["good.pkl"].status == "scanned"
 
 
 class Door:
