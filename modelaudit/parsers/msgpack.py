@@ -118,7 +118,7 @@ def events(blob: Blob, limits: Limits, *, start: int = 0, end: int | None = None
     """The value at `start`, which has to lie before `end` (default: where the blob ends).
 
     Raises `Missing`; `ParseError` where a header makes no sense or a size does not fit; `LimitExceeded`
-    (`text_depth`) for nesting.
+    (`text_depth`) for nesting, (`state_values`) for too many values, of which numbers in arrays count for little.
     """
     yield from _Walk(blob, limits, start, blob.size if end is None else end).run()
 
@@ -134,12 +134,16 @@ class _Walk:
         self._window = memoryview(b"")
         self._window_at = 0
         self._frames: list[_Frame] = []
+        self._values = 0  # met so far, keys included
         self._landings: list[int] = []  # where the bodies ended that are longer than a header
 
     def run(self) -> Iterator[Event]:
         """Go on until the one value is whole."""
         yield from self._value(())
         while self._frames:
+            self._values += 1
+            if self._values > self._limits.state_values:
+                raise LimitExceeded("state_values", self._values, self._limits.state_values)
             frame = self._frames[-1]
             if frame.left == 0:
                 self._frames.pop()

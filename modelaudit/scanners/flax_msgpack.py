@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from modelaudit.blob import Blob
 from modelaudit.catalogue.callables import Level
 from modelaudit.catalogue.callables.shipped import shipped
-from modelaudit.errors import ParseError
+from modelaudit.errors import LimitExceeded, ParseError
 from modelaudit.limits import Limits
 from modelaudit.model import Asset, Child, Evidence, Hit
 from modelaudit.parsers import flax_arrays, msgpack, restore, telltale
@@ -47,6 +47,9 @@ def scan(blob: Blob, limits: Limits, /) -> Iterator[Hit | Child | Asset]:
                 yield from state.take(event)
     except ParseError as error:
         yield Hit("flax-msgpack-malformed", error.offset, {"what": error.message, "at": error.offset})
+        yield from state.end()
+        raise
+    except LimitExceeded:
         yield from state.end()
         raise
     yield from state.end()

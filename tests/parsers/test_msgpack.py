@@ -75,6 +75,19 @@ def test_depth_has_an_end() -> None:
     assert read(b"\x91" * 200 + b"\xc0")[-1] == msgpack.End(201)
 
 
+def test_values_have_an_end() -> None:
+    """A file of nothing but tiny maps is given up after so many of them, and not after minutes."""
+    count = 2 * Limits().state_values
+    data = b"\x81\xa3all\xdd" + struct.pack(">I", count) + b"\x80" * count
+    events = msgpack.events(BytesBlob(data), Limits())
+    met = 0
+    with pytest.raises(LimitExceeded) as caught:
+        for _ in events:
+            met += 1
+    assert caught.value.limit == "state_values"
+    assert met <= 2 * Limits().state_values
+
+
 def test_numbers_are_stepped_over() -> None:
     """A million of them, of every width, are one array."""
     numbers = [0, -1, 200, 70_000, -70_000, 1 << 40, 1.5, None, True] * 10_000

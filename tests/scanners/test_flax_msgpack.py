@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from modelaudit.blob import BytesBlob, RootBlob
 from modelaudit.engine import inspect
 from modelaudit.errors import Missing
+from modelaudit.limits import Limits
 from modelaudit.model import Severity
 from tests.samples.flaxfiles import STATES, WEIGHTS, Extension, array, pack, state
 from tests.scanners.streams import look
@@ -120,3 +121,13 @@ def test_it_survives_mutation(data: st.DataObject) -> None:
     for _ in range(data.draw(st.integers(1, 6))):
         document[data.draw(st.integers(0, len(document) - 1))] = data.draw(st.integers(0, 255))
     assert inspect(BytesBlob(bytes(document))).status in ("scanned", "partial", "skipped")
+
+
+def test_what_is_beyond_the_bound_is_said() -> None:
+    """A state of more values than are looked at is told as partly scanned, with what was found before."""
+    limits = Limits(state_values=100)
+    data = state(x="__import__('os').system('echo modelaudit-sample')", y=[{} for _ in range(200)])
+    result = inspect(BytesBlob(data), limits)
+    assert (result.status, result.reason) == ("partial", "state_values")
+    assert {"flax-msgpack-code"} == {finding.rule for finding in result.findings}
+    assert [asset.type for asset in result.assets] == ["flax_msgpack"]
