@@ -11,7 +11,7 @@ from modelaudit.limits import Limits
 from modelaudit.model import Evidence, Hit, Weights
 from modelaudit.parsers import torch_zip
 from modelaudit.parsers.torch_zip import TorchZip
-from modelaudit.parsers.zip import ends, names
+from modelaudit.parsers.zip import ends, names, sequence
 from modelaudit.parsers.zip.archive import Archive
 
 _SOURCE = (b".py", b".pyc", b".pyo")
@@ -23,7 +23,10 @@ _SHOWN = 10  # names in one finding
 
 def fits(blob: Blob, limits: Limits, /) -> bool:
     """Whether the zip's directory has the members of a PyTorch archive."""
-    return torch_zip.fits(blob)
+    if not torch_zip.fits(blob):
+        return False
+    end = ends.find(blob)
+    return end is None or not sequence.pieces(blob, end, limits.members)  # of those each is looked at by itself
 
 
 def scan(blob: Blob, limits: Limits, /) -> Iterator[Hit | Weights]:

@@ -97,6 +97,18 @@ def find(blob: Blob) -> End | None:
     return None
 
 
+def claims(blob: Blob, position: int) -> list[Claim]:
+    """What the end record at `position` says, and its zip64 relatives; nothing where none without a comment stands."""
+    if position < 0:
+        return []
+    magic, _, _, _, count, size, offset, comment = _END.unpack(blob.view(position, END_BYTES))
+    if magic != END_MAGIC or comment:
+        return []
+    records: list[tuple[int, int]] = []
+    found = list(_zip64_claims(blob, position, records))
+    return [*found, Claim(count, size, offset, min([position, *(start for start, _ in records)]))]
+
+
 def _end_at(blob: Blob, position: int, decoys: tuple[int, ...]) -> End | None:
     """The end record at `position`, if it leads somewhere."""
     _, disk, _, _, count, size, offset, comment = _END.unpack(blob.view(position, END_BYTES))

@@ -12,7 +12,7 @@ from modelaudit.blob import Blob
 from modelaudit.limits import Limits
 from modelaudit.model import Asset, Child, Evidence, Hit, Note
 from modelaudit.parsers import torch_zip
-from modelaudit.parsers.zip import ends, entries, names
+from modelaudit.parsers.zip import ends, entries, names, sequence
 from modelaudit.parsers.zip.archive import Archive, Member
 from modelaudit.parsers.zip.entries import LOCAL_BYTES, Entry, Local
 from modelaudit.parsers.zip.layout import Ranges, Spans
@@ -39,6 +39,10 @@ def scan(blob: Blob, limits: Limits, /) -> Iterator[Item]:
     end = ends.find(blob)
     if end is None:
         yield from leftover.without_directory(blob)
+    elif parts := sequence.pieces(blob, end, limits.members):
+        yield Hit("zip-prefix", 0, {"bytes": parts[-1][0]})
+        for start, stop in parts:
+            yield Child(f"archive@{start}", start, stop - start)
     else:
         yield from _Scan(Archive(blob, end, limits.header_bytes), limits).items()
 
