@@ -3,7 +3,8 @@
     python -m benchmarks.gather_ordinary                         # into the temporary folder, see places.py
     python -m benchmarks.gather_ordinary FOLDER                  # into another one
     python -m benchmarks.gather_ordinary --only onnx,mediapipe
-    python -m benchmarks.gather_ordinary --makers /path/to/python …   # and what the frameworks there write
+    python -m benchmarks.gather_ordinary --make                  # and what frameworks write, installed for that
+    python -m benchmarks.gather_ordinary --makers /path/to/python …   # and what those in other environments write
 
 `ordinary_packages.toml` names the packages and their versions. pip downloads them without what they depend on; they
 are never installed and nothing in them is run. Of each, the files whose names are those of models and of arrays,
@@ -22,6 +23,7 @@ import subprocess
 import sys
 import tarfile
 import tomllib
+import venv
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -125,15 +127,15 @@ class Choice:
                 yield member
 
 
-def _listed() -> tuple[Choice, dict[str, list[str]]]:
-    """Which files, and the packages by part."""
+def _listed() -> tuple[Choice, dict[str, list[str]], dict[str, list[str]]]:
+    """Which files, the packages by part, and what is installed to make models, by environment."""
     listed = tomllib.loads(_LIST.read_text())
-    return Choice(**listed["files"]), listed["packages"]
+    return Choice(**listed["files"]), listed["packages"], listed["makers"]
 
 
 def packages(only: frozenset[str] = frozenset()) -> list[Package]:
     """What the list names, or those of them whose name is in `only`."""
-    _, named = _listed()
+    _, named, _ = _listed()
     listed = [Package(part, word) for part, words in named.items() for word in words]
     return [package for package in listed if not only or package.label in only]
 
@@ -156,7 +158,7 @@ def _tarred(opened: tarfile.TarFile) -> list[Member]:
 
 def _lay(members: Sequence[Member], target: Path) -> None:
     """Write what is wanted of `members` below `target`."""
-    choice, _ = _listed()
+    choice, _, _ = _listed()
     for member in choice.of(members):
         source = member.open()
         if source is None:
@@ -194,14 +196,27 @@ def _lines(folder: Path, target: Path, part: str, package: str, archive: str) ->
         yield Gathered(place, part, package, archive, path.stat().st_size, digest)
 
 
-def _made(interpreter: str, number: int, folder: Path) -> list[Gathered]:
+def _environments(folder: Path) -> Iterator[tuple[str, str]]:
+    """The name and the interpreter of each environment for makers, installed where it is not there yet."""
+    for name, words in _listed()[2].items():
+        place = folder / "makers" / name
+        interpreter = place / "bin" / "python"
+        if not interpreter.exists():
+            print(f"installing {len(words)} packages in {place} …", flush=True)
+            venv.create(place, with_pip=True)
+            subprocess.run([interpreter, "-m", "pip", "install", "--quiet", *words], check=True)
+        yield name, str(interpreter)
+
+
+def _made(name: str, interpreter: str, folder: Path) -> list[Gathered]:
     """What the frameworks of `interpreter` write, by make_ordinary.py there."""
-    target = folder / "files" / "made" / str(number)
+    target = folder / "files" / "made" / name
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
     done = subprocess.run([interpreter, str(_MAKER), str(target)], capture_output=True, text=True, check=False)
-    print(f"made with {interpreter}:\n{done.stdout}{done.stderr[-2000:]}", flush=True)
-    return list(_lines(folder, target, "made", "made", interpreter))
+    said = [line for line in done.stdout.splitlines() if " files  " in line]
+    print(f"made with {interpreter}:", *said, sep="\n  ", flush=True)
+    return list(_lines(folder, target, "made", name, interpreter))
 
 
 def _keep_old(path: Path, lines: Sequence[Gathered]) -> list[Gathered]:
@@ -217,6 +232,7 @@ def main() -> int:
     parser.add_argument("folder", nargs="?", type=Path, default=FOLDER, help=f"default: {FOLDER}")
     parser.add_argument("--only", default="", help="these packages, separated by commas; the others stay as they are")
     parser.add_argument("--at-once", type=int, default=3, help="downloads at the same time")
+    parser.add_argument("--make", action="store_true", help="install frameworks and have them write models: 3 GB more")
     parser.add_argument("--makers", nargs="*", default=[], help="interpreters with frameworks that write models")
     options = parser.parse_args()
     folder: Path = options.folder.absolute()
@@ -228,8 +244,10 @@ def main() -> int:
             print(f"{package.part:9s} {package.word:45s} {len(found):5} files  {trouble}", flush=True)
             lines += found
             failed += bool(trouble)
-    for number, interpreter in enumerate(options.makers):
-        lines += _made(interpreter, number, folder)
+    environments = list(_environments(folder)) if options.make else []
+    environments += [(f"other-{number}", interpreter) for number, interpreter in enumerate(options.makers)]
+    for name, interpreter in environments:
+        lines += _made(name, interpreter, folder)
     if only:
         lines = _keep_old(folder / LISTED, lines)
     (folder / LISTED).write_text("".join(json.dumps(asdict(line)) + "\n" for line in lines))
