@@ -33,6 +33,9 @@ from modelaudit.sources.local import local_path
 from modelaudit.workers.launch import Nursery
 
 
+_OURS = (b'{"type":"run","schema":"modelaudit/', b'{\n  "schema": "modelaudit/', "───".encode(), b"---")
+
+
 def execute(settings: Settings, nursery: Nursery | None = None) -> int:
     """Run the audit that `settings` describe; gives the exit code. Raises `UsageError` before anything is written."""
     for path in settings.paths:
@@ -159,12 +162,21 @@ def _spare_inputs(settings: Settings) -> None:
     if settings.output in (None, "-"):
         return
     for path in (*settings.paths, *([settings.config] if settings.config else [])):
-        if source_for(path) == "file" and _same_file(str(settings.output), local_path(path)):
+        if source_for(path) == "file" and _is_input(str(settings.output), local_path(path)):
             raise UsageError(f"--output {settings.output}: that is a file to be read; name another one")
 
 
-def _same_file(one: str, other: str) -> bool:
+def _is_input(output: str, path: str) -> bool:
+    """Whether `output` is the file `path`, or one in that folder that we have not written ourselves."""
     try:
-        return os.path.isfile(one) and os.path.samefile(one, other)
+        if not os.path.isfile(output):
+            return False
+        if os.path.isfile(path):
+            return os.path.samefile(output, path)
+        if not os.path.realpath(output).startswith(os.path.join(os.path.realpath(path), "")):
+            return False
+        with open(output, "rb") as file:
+            head = file.read(64)
     except (OSError, ValueError):
         return False
+    return bool(head) and not head.startswith(_OURS)

@@ -289,6 +289,20 @@ def test_what_is_to_be_read_is_never_written_over(tmp_path: Path, output: str) -
     assert (folder / output).read_bytes() == before
 
 
+@pytest.mark.parametrize("format", ["ndjson", "json", "text"])
+def test_a_model_in_a_scanned_folder_is_never_written_over(tmp_path: Path, format: str) -> None:
+    """Last night's own output is: it may lie there."""
+    folder = models(tmp_path)
+    before = (folder / "0.pkl").read_bytes()
+    done = run("scan", ".", "--format", format, "--output", "0.pkl", cwd=folder)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "modelaudit: --output 0.pkl: that is a file to be read; name another one\n"
+    assert (folder / "0.pkl").read_bytes() == before
+    for _ in range(2):
+        done = run("scan", ".", "--format", format, "--output", "audit", cwd=folder)
+        assert (done.returncode, done.stderr) == (0, "")
+
+
 # --- faults of our own ------------------------------------------------------------------------------------------
 
 
