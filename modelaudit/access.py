@@ -12,6 +12,7 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
     and `no` to what the proxy variables say. `ca_bundle` is a file of certificates to trust instead of the system's.
     `registry_uri` is the MLflow server, `registry_logins` maps OCI registries to
     `user:password` in base64; `jfrog_api_token` and `jfrog_access_token` go to Artifactory.
+    `hub_token` is the one that `hf auth login` has stored.
     """
 
     variables: Mapping[str, str] = {}
@@ -21,6 +22,7 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
     registry_logins: Mapping[str, str] = {}
     jfrog_api_token: str | None = None
     jfrog_access_token: str | None = None
+    hub_token: str | None = None
 
     def __repr__(self) -> str:
         return "Access(…)"

@@ -25,6 +25,7 @@ MODULES = {
     "https": "https",
     "oci": "oci",
     "mlflow": "mlflow",
+    "huggingface": "huggingface",
 }  # the module of each source
 _NAMES = {  # the source of each scheme
     "file": "file",
@@ -34,6 +35,7 @@ _NAMES = {  # the source of each scheme
     "https": "https",
     "oci": "oci",
     "models": "mlflow",
+    "hf": "huggingface",
 }
 SCHEMES = (*_NAMES,)
 
@@ -47,6 +49,8 @@ def source_for(path: str, access: Access = NOTHING_SAID) -> str:
     if match is None:
         return "file"
     scheme = (match[1] or match[2]).lower()
+    if scheme in ("http", "https"):
+        return _service_at(path, access)
     if scheme in _NAMES:
         return _NAMES[scheme]
     raise UsageError(
@@ -54,6 +58,15 @@ def source_for(path: str, access: Access = NOTHING_SAID) -> str:
         f"{', '.join('models:/' if known == 'models' else f'{known}://' for known in SCHEMES)} "
         f"(for a file whose name begins with {scheme}: write ./{scheme}:…)"
     )
+
+
+def _service_at(url: str, access: Access) -> str:
+    """The source of an http(s) URL: some services are known by their addresses."""
+    from modelaudit.sources.huggingface import address as hub
+
+    if hub.is_page(url, access):
+        return "huggingface"
+    return "https"
 
 
 class Sources:
@@ -103,6 +116,10 @@ class Sources:
                 from modelaudit.sources.mlflow import MLflow
 
                 return MLflow(self._limits, self._http(), self._access, self.named)
+            case "huggingface":
+                from modelaudit.sources.huggingface import HuggingFace
+
+                return HuggingFace(self._limits, self._http(), self._access)
         raise ValueError(f"there is no source {name}")
 
     def _http(self) -> "Web":
