@@ -128,7 +128,8 @@ SILENT: dict[str, str] = {
     ),
     "nodes of an exported program": (
         '{"nodes": [{"target": "torch.ops.aten.linear.default", "inputs": [], "kwargs": {}},'
-        ' {"target": "_operator.add"}, {"target": "torch.ops.higher_order.cond"}, {"target": "torch.ops.aten.from_file_like.default"}]}'
+        ' {"target": "_operator.add"}, {"target": "torch.ops.higher_order.cond"},'
+        ' {"target": "torch.ops.aten.from_file_like.default"}]}'
     ),
     "token settings": '{"bos_token": "<s>", "pad_token": "[PAD]", "eos_token_id": 2, "image_token": "<|image_pad|>"}',
     "address without password": "url: https://example.com/a@b:c\nssh: git@github.com:a/b.git\n",
