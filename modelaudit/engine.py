@@ -276,6 +276,8 @@ class _Run:
             self._budget.add_member()
             inner = open_child(blob, child, self._budget, self._limits)
             formats = self._formats_of_child(child, inner)
+            if any(format.id == "jinja" for format in formats):
+                self._budget.add_template(min(inner.size, self._limits.template_bytes))
             self._scan_as(inner, formats, place, depth + 1)
             if isinstance(inner, UnpackedBlob):
                 if not formats:

@@ -12,6 +12,9 @@ from contextlib import suppress
 
 _BEFORE, _AFTER = 40, 80  # characters shown around what was found
 
+_TEMPLATE = "a template that reaches Python's internals"  # only where an expression of one is open, see `_opening`
+_EXPRESSION = 400  # characters between the opening of an expression and what it reaches for
+
 _CODE = {
     "Python code": re.compile(
         r"__import__\s*\(|\bos\.(?:system|popen|exec[lv]\w*|spawn\w*|remove|unlink)\s*\(|\bsubprocess\.\w+\s*\("
@@ -27,9 +30,7 @@ _CODE = {
         r"\b(?:curl|wget)\s+[^|\n]{1,300}\|\s*(?:ba|z|da)?sh\b|/dev/tcp/|\b(?:ba)?sh\s+-[ci]\b|\bnc\s+-[lnv]*e\b"
         r"|\bpowershell(?:\.exe)?\s+-|\brm\s+-[rf]{2}\s"
     ),
-    "a template that reaches Python's internals": re.compile(
-        r"\{[{%][^}]{0,400}?(?:__class__|__mro__|__subclasses__|__globals__|__builtins__|__init__)"
-    ),
+    _TEMPLATE: re.compile(r"__(?:class|mro|subclasses|globals|builtins|init)__"),
     "a script for a browser": re.compile(r"<script\b|javascript:|\bon(?:error|load)\s*=\s*[\"']?\w+\(", re.IGNORECASE),
     "a JAX callback into Python": re.compile(
         r"\b(?:host_callback|pure_callback|io_callback|id_tap|id_print|xla_(?:ffi_)?python_(?:cpu|gpu)_callback)\b"
@@ -59,10 +60,22 @@ def code(text: str) -> tuple[str, str] | None:
     if _HINT.search(text) is None:
         return None
     for what, pattern in _CODE.items():
-        found = pattern.search(text)
-        if found is not None:
-            return what, text[max(0, found.start() - _BEFORE) : found.end() + _AFTER]
+        for found in pattern.finditer(text):
+            start = found.start() if what != _TEMPLATE else _opening(text, found.start())
+            if start >= 0:
+                return what, text[max(0, start - _BEFORE) : found.end() + _AFTER]
     return None
+
+
+def _opening(text: str, at: int) -> int:
+    """Where the template's expression opens in which `at` stands; -1 when it stands in none.
+
+    Looked for from its end: a search from each opening would take four hundred steps for each of a text full of them.
+    """
+    begin = max(0, at - _EXPRESSION - 2)
+    begin = max(begin, text.rfind("}", begin, at) + 1)
+    openings = [text.find(mark, begin, at) for mark in ("{{", "{%")]
+    return min((place for place in openings if place >= 0), default=-1)
 
 
 def payloads(text: str) -> Iterator[bytes]:

@@ -5,7 +5,7 @@ one is critical when it is merely named; an unknown one is a warning when it is 
 named; a conditional one (getattr, partial, …) is as good as what its arguments reach, which the parser follows.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Final, TypeAlias
@@ -89,26 +89,32 @@ class _Report:
         self._called: dict[int, Called] = {}
         self._told: set[tuple[str, object]] = set()
         self._nested: dict[tuple[int, int] | bytes, _Payload] = {}
+        # What the pickle that is read now has added: a stream may have a million pickles.
+        self._fresh: dict[int, Named] = {}
+        self._untold: dict[tuple[int, int] | bytes, _Payload] = {}
         self._breaks = 0
         self._format = ""
 
     def items(self) -> Iterator[Found]:
         for item in self._walk.items():
             if isinstance(item, Named):
-                self._named[id(item.what)] = item
+                self._named[id(item.what)] = self._fresh[id(item.what)] = item
                 self._of_models += item.what.module.partition(".")[0] in _MODELS
             elif isinstance(item, Called):
                 if item.decoded:
                     yield from self._decoded(item)
                 self._called.setdefault(id(item.what), item)
+                if id(item.what) in self._named:
+                    self._fresh[id(item.what)] = self._named[id(item.what)]
             elif isinstance(item, Ended):
                 if item.legacy:
                     self._format = "pytorch-legacy"
-                yield from self._globals(Level.DANGEROUS)
+                yield from self._globals(Level.DANGEROUS, self._fresh)
+                self._fresh = {key: named for key, named in self._fresh.items() if named.what.role == "literal"}
                 yield from self._payloads()
             else:
                 yield from self._other(item)
-        yield from self._globals(Level.UNKNOWN)
+        yield from self._globals(Level.UNKNOWN, self._named)
         if self._format:
             yield Asset("", self._format)
 
@@ -120,9 +126,9 @@ class _Report:
             verdict = self._verdicts[id(what)] = _judge(what)
         return verdict
 
-    def _globals(self, level: Level) -> Iterator[Found]:
+    def _globals(self, level: Level, among: Mapping[int, Named]) -> Iterator[Found]:
         """Findings on the globals of that level which have not been told of yet."""
-        for key, named in self._named.items():
+        for key, named in among.items():
             what = named.what
             verdict = self._verdict(what)
             called = self._called.get(key)
@@ -232,15 +238,15 @@ class _Report:
             else:
                 yield Child(name, data=item.data, size=len(item.data))
         if len(self._nested) < _PAYLOADS and (known is None or known.loader is None):
-            self._nested[key] = _Payload(item.offset, item.what, item.encoding or "raw", item.length, item.loader)
+            payload = _Payload(item.offset, item.what, item.encoding or "raw", item.length, item.loader)
+            self._nested[key] = self._untold[key] = payload
 
     def _payloads(self) -> Iterator[Found]:
         """One finding for each kind of payload and way of loading it; none for what a harmless loader loads."""
         groups: dict[tuple[str, str, int], list[_Payload]] = {}
-        for payload in self._nested.values():
-            if not payload.told:
-                payload.told = True
-                groups.setdefault((payload.what, payload.encoding, id(payload.loader)), []).append(payload)
+        for payload in self._untold.values():
+            groups.setdefault((payload.what, payload.encoding, id(payload.loader)), []).append(payload)
+        self._untold = {}
         for members in groups.values():
             first = members[0]
             evidence: Evidence = {"what": first.what, "encoding": first.encoding, "length": first.length}
@@ -262,7 +268,6 @@ class _Payload:
     encoding: str
     length: int
     loader: Global | None
-    told: bool = False
 
 
 def _judge(what: Global) -> Verdict:

@@ -27,6 +27,7 @@ class Budget:
         self._limits = limits
         self._members = 0
         self._unpacked = 0
+        self._templates = 0
 
     def add_member(self) -> None:
         """One more child."""
@@ -39,6 +40,12 @@ class Budget:
         self._unpacked += count
         if self._unpacked > self._limits.unpacked_bytes:
             raise LimitExceeded("unpacked_bytes", self._unpacked, self._limits.unpacked_bytes)
+
+    def add_template(self, count: int) -> None:
+        """`count` more bytes of templates, which take long to judge."""
+        self._templates += count
+        if self._templates > self._limits.templates_bytes:
+            raise LimitExceeded("templates_bytes", self._templates, self._limits.templates_bytes)
 
 
 def open_child(blob: Blob, child: Child, budget: Budget, limits: Limits) -> Blob:

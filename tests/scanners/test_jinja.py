@@ -1,5 +1,6 @@
 """Jinja2 templates: each rule fires on its samples and not on the near miss; templates of known models are silent."""
 
+import json
 import random
 
 import pytest
@@ -222,6 +223,18 @@ def test_long_templates_are_refused() -> None:
     """More text than the bound is not parsed."""
     with pytest.raises(LimitExceeded):
         list(scan(BytesBlob(b"x" * 100), Limits(template_bytes=99)))
+
+
+def test_all_templates_together_have_a_bound() -> None:
+    """A file of thousands of templates is looked at up to a bound, and is then said to be partly scanned."""
+    names = {f"template_{number}": "{{ x }}" * 30 + f"{number}" for number in range(40)}
+    data = json.dumps(
+        {"tokenizer_class": "T", "chat_template": [{"name": key, "template": text} for key, text in names.items()]}
+    )
+    limits = Limits(templates_bytes=len(data) // 2)
+    result = inspect(BytesBlob(data.encode()), limits)
+    assert (result.status, result.reason) == ("partial", "templates_bytes")
+    assert inspect(BytesBlob(data.encode())).status == "scanned"
 
 
 @pytest.mark.parametrize("part", [".b", "|b", "+1", "+'aaaa'", "~'aaaa'", " and b", "[0]", "()"])

@@ -17,6 +17,7 @@ from modelaudit.blob import Blob, BytesBlob
 from modelaudit.parsers.pickle.opcodes import BYTES, CODES
 from modelaudit.parsers.pickle.probe import is_pickle, probe
 from modelaudit.parsers.pickle.reading import unescape
+from modelaudit.parsers.pickle.search import Search
 from modelaudit.parsers.pickle.values import Nested, Unread
 
 HEAD_BYTES: Final = 4096
@@ -56,10 +57,12 @@ class Allowance:
 class Payloads:
     """Collects what the literals of one pickle hold. `depth` is how many encodings around encodings are undone."""
 
-    def __init__(self, blob: Blob, depth: int, allowance: Allowance) -> None:
+    def __init__(self, blob: Blob, depth: int, allowance: Allowance, search: Search) -> None:
         self._blob = blob
         self._depth = depth
         self._allowance = allowance
+        self._looks = search
+        self._unsearched = 0
         self._found: list[tuple[int, int, str]] = []  # offset, length, what it is or which way it is encoded
 
     def look(self, op: int, offset: int, length: int) -> None:
@@ -83,6 +86,9 @@ class Payloads:
     def drain(self) -> Iterator[Nested | Unread]:
         """What was found since the last call, decoded one by one."""
         found, self._found = self._found, []
+        if self._looks.spent and not self._looks.told:
+            self._looks.told = True
+            yield Unread(self._unsearched, "more places where a pickle might begin than are looked at")
         for offset, length, what in found:
             if not what.startswith((_TEXT, _ENCODED)):
                 yield Nested(offset, length, None, "", what)
@@ -104,7 +110,11 @@ class Payloads:
         data = head if length <= len(head) else bytes(self._blob.view(offset, length))
         for pattern in (_HEADER, _TEXT_HEADER):
             for match in islice(pattern.finditer(data), SEARCHES):
-                if probe(data[match.start() : match.start() + HEAD_BYTES]).acts:
+                probed = self._looks.look(data, match.start(), offset, last=True)
+                if self._looks.spent:
+                    self._unsearched = offset + match.start()
+                    return False
+                if probed is not None and probed.acts:
                     self._found.append((offset + match.start(), length - match.start(), "pickle"))
                     return True
         return False

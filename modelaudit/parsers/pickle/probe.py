@@ -101,11 +101,12 @@ class _Stack:
         return True
 
 
-class _Probing:
-    """A probe that goes on over several pieces of the same stream."""
+class Probing:
+    """A probe that goes on over several pieces of the same stream. `way` gains the places of the opcodes."""
 
-    def __init__(self, depth: int, until_sure: bool = False) -> None:
+    def __init__(self, depth: int, until_sure: bool = False, way: list[int] | None = None) -> None:
         self.found = Probe()
+        self._way = way
         self._until_sure = until_sure
         self._stack = _Stack(depth)
         self._names: list[bytes] = []
@@ -130,6 +131,8 @@ class _Probing:
                 return i
             if not self._stack.follow(name):
                 return -1
+            if self._way is not None:
+                self._way.append(i)
             found.opcodes += 1
             found.puts += name in _PUTS
             found.calls += name in _CALLS and (found.imports > 0 or name == "INST")
@@ -144,7 +147,7 @@ class _Probing:
 
 def probe(head: bytes, depth: int = 0) -> Probe:
     """Follow the opcodes of `head` until STOP, an opcode that breaks, or its end; `depth` values are there before."""
-    probing = _Probing(depth)
+    probing = Probing(depth)
     probing.over(head)
     return probing.found
 
@@ -219,7 +222,7 @@ def is_pickle(blob: Blob, within: bool = False) -> bool:
     soon = probe(head[:_SOON_BYTES])
     if _imports_for_sure(soon) or (headed and (soon.imports or soon.opcodes >= _SURE)):
         return True  # more of it can only confirm that
-    probing = _Probing(0, until_sure=True)
+    probing = Probing(0, until_sure=True)
     found = probing.found
     place = _follow(blob, probing, head)
     going_on = 0 < place < blob.size and found.opcodes >= _LASTING
@@ -242,7 +245,7 @@ def _imports_for_sure(found: Probe) -> bool:
     return found.calls > 0 or found.stopped or found.stdlib or found.after_import >= _AFTER_IMPORT
 
 
-def _follow(blob: Blob, probing: _Probing, head: bytes) -> int:
+def _follow(blob: Blob, probing: Probing, head: bytes) -> int:
     """Go over the beginning of the blob; gives the place reached, -1 when the pickle stopped or broke before.
 
     The blob's size when it ended first.

@@ -8,11 +8,12 @@ from typing import Final, TypeAlias
 from modelaudit.blob import Blob, SliceBlob
 from modelaudit.parsers.pickle.machine import run
 from modelaudit.parsers.pickle.memo import Memo
-from modelaudit.parsers.pickle.payloads import HEAD_BYTES, Allowance, Payloads
-from modelaudit.parsers.pickle.probe import PROBE_BYTES, is_pickle, probe
+from modelaudit.parsers.pickle.payloads import Allowance, Payloads
+from modelaudit.parsers.pickle.probe import PROBE_BYTES, Probe, is_pickle, probe
+from modelaudit.parsers.pickle.search import LOOKED_BYTES, Search
 from modelaudit.parsers.pickle.skim import skim
 from modelaudit.parsers.pickle.state import Role, Shared, State
-from modelaudit.parsers.pickle.values import Broken, Event, Outcome, Raw, WrongFrame
+from modelaudit.parsers.pickle.values import Broken, Event, Outcome, Raw, Unread, WrongFrame
 
 _ZEROS_BYTES: Final = 1 << 26  # of zero bytes that are read through between pickles
 _GAP_BYTES: Final = 1 << 22  # searched for a later pickle after one that ended or broke
@@ -24,7 +25,6 @@ _LEGACY_PICKLES: Final = 5  # magic, version, system, object, keys of the storag
 _REPLAYED_MOST: Final = 10_000  # pickles whose memo a later one may use
 _DOUBTS_MOST: Final = 16  # raw arrays that look like opcodes
 _PROBES_MOST: Final = 4096  # places in one stream where a later pickle might begin
-_PROBED_MOST: Final = 1 << 20  # opcodes that are followed there, two seconds
 
 # LONG1 of 0x1950a86a20f9469cfc6c, the whole first pickle of a legacy torch file but for header and STOP.
 _MAGIC: Final = b"\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19"
@@ -72,7 +72,8 @@ class Walk:
         self._memo: Memo | None = None  # one for the whole stream, once a pickle has used that of an earlier one
         self._allowance = Allowance()
         self._doubts = 0
-        self._probes = self._probed = 0
+        self._probes = 0
+        self._search = Search(blob.size)
 
     def items(self) -> Iterator[Item]:
         """Every event of every pickle, and what lies between. Raises `Missing`."""
@@ -98,6 +99,9 @@ class Walk:
             if place > offset:
                 yield Gap(offset, place - offset, "gap" if place < self._blob.size else "trailing")
             if place >= self._blob.size:
+                if self._search.spent and not self._search.told:
+                    self._search.told = True
+                    yield Unread(offset, "more places where a pickle might begin than are looked at")
                 return
             start = place
         yield Gap(start, self._blob.size - start, "trailing")
@@ -105,7 +109,7 @@ class Walk:
     # --- one pickle ---------------------------------------------------------------------------------------
 
     def _pickle(self, start: int, outcome: Outcome, number: int) -> Iterator[Event]:
-        payloads = Payloads(self._blob, self._depth, self._allowance)
+        payloads = Payloads(self._blob, self._depth, self._allowance, self._search)
         skimmed = skim(self._blob, start, payloads.look)
         if number == 1 and skimmed.stopped and skimmed.end - start < 64:
             self._legacy = _MAGIC in bytes(self._blob.view(start, skimmed.end - start))
@@ -120,7 +124,7 @@ class Walk:
         outcome.end, outcome.stopped = skimmed.end, skimmed.stopped
 
     def _machine(self, start: int, outcome: Outcome, inner: bool = False) -> Iterator[Event]:
-        payloads = Payloads(self._blob, self._depth, self._allowance)
+        payloads = Payloads(self._blob, self._depth, self._allowance, self._search)
         state = State(self._blob, start, self._role_of, payloads.look, self._shared, None if inner else self._memo)
         state.raw_arrays = not inner
         state.outcome = outcome
@@ -155,7 +159,7 @@ class Walk:
         if self._doubts >= _DOUBTS_MOST or not probe(head, depth=1024).acts:
             return
         self._doubts += 1
-        payloads = Payloads(self._blob, self._depth, self._allowance)
+        payloads = Payloads(self._blob, self._depth, self._allowance, self._search)
         state = State(self._blob, raw.offset, self._role_of, payloads.look, self._shared)
         state.raw_arrays = False
         state.breaks("")
@@ -201,12 +205,12 @@ class Walk:
         while place < min(size, offset + _GAP_BYTES):
             piece = bytes(self._blob.view(place, _PIECE_BYTES, min(overlap, size - place)))
             for match in _START.finditer(piece):
-                self._probes += 1
-                if self._probes > _PROBES_MOST or self._probed > _PROBED_MOST:
-                    return size
                 start = place + match.start()
-                found = probe(bytes(self._blob.view(start, HEAD_BYTES, min(overlap, size - start))))
-                self._probed += found.opcodes
+                found = self._look(start, overlap)
+                if self._search.spent:
+                    return size
+                if found is None:
+                    continue
                 if start < offset:
                     if found.acts and found.stopped and start + found.end > offset:
                         return start
@@ -214,3 +218,13 @@ class Walk:
                     return start
             place += max(1, len(piece) - overlap) if place + len(piece) < size else len(piece)
         return size
+
+    def _look(self, start: int, least: int) -> Probe | None:
+        """What begins at `start`, if it is looked at; `least` bytes of it must be here."""
+        self._probes += 1
+        if self._probes > _PROBES_MOST:
+            self._search.spent = True
+            return None
+        size = self._blob.size
+        data = bytes(self._blob.view(start, LOOKED_BYTES, min(least, size - start)))
+        return self._search.look(data, 0, start, last=start + len(data) >= size)
