@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 
 from modelaudit.cli import stopping
 from modelaudit.errors import ModelauditError, SinkClosed
@@ -35,34 +36,33 @@ def _run(arguments: Sequence[str]) -> int:
 
         os.write(1, f"modelaudit {__version__}\n".encode())
         return 0
-    with stopping.held():
-        from modelaudit.cli import quick
+    with ExitStack() as stack:  # around the block whose end may bring a signal
+        with stopping.held():
+            from modelaudit.cli import quick
 
-        asked = quick.scan_of(arguments)
+            asked = quick.scan_of(arguments)
+            if asked is None:
+                from modelaudit.cli.app import app
+            else:
+                nursery = _nursery(asked.flags, stack)
+                from modelaudit.cli.audit import execute
+                from modelaudit.settings import resolve
         if asked is None:
-            from modelaudit.cli.app import app
-        else:
-            nursery = _nursery(asked.flags)
-            from modelaudit.cli.audit import execute
-            from modelaudit.settings import resolve
-    if asked is None:
-        app(args=list(arguments), prog_name="modelaudit")
-        return 0
-    try:
+            app(args=list(arguments), prog_name="modelaudit")
+            return 0
         return execute(resolve(asked.paths, asked.flags, config=asked.config, targets=asked.targets), nursery)
-    finally:
-        if nursery is not None:
-            nursery.close()
 
 
-def _nursery(flags: Mapping[str, object]) -> Nursery | None:
-    """Where workers will come from: it loads what they need while we load the rest."""
+def _nursery(flags: Mapping[str, object], stack: ExitStack) -> Nursery | None:
+    """Where workers will come from: it loads what they need while we load the rest. `stack` closes it."""
     if "dry_run" in flags:
         return None
     try:
-        return Nursery()
+        nursery = Nursery()
     except OSError:  # the pool tries again, and says what is wrong
         return None
+    stack.callback(nursery.close)
+    return nursery
 
 
 def explain(error: BaseException, *, verbose: bool) -> None:
