@@ -155,3 +155,19 @@ def test_places_are_written_as_people_write_them() -> None:
 def test_syntax_is_seen_in_every_encoding(encoding: str) -> None:
     """The same JSON is JSON in all of them, marked or not."""
     assert text.syntax(BytesBlob('{"a": "b", "c": 1}'.encode(encoding)), LIMITS) == "json"
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("<pad>\n<s>\n</s>\n[MASK]\nthe\n", None),
+        ("<w>-a-<w>/k 1\n<w>-b-<w>/k 1\n", None),
+        ("<conf>\nb\n</conf>\n", "xml"),
+        ("<conf b='c'/>", "xml"),
+        ("<?xml version='1.0'?><a>", "xml"),
+        ("<!DOCTYPE a [<!ENTITY e SYSTEM 'f'>]><a>", "xml"),
+    ],
+)
+def test_a_list_of_tokens_is_no_markup(content: str, expected: str | None) -> None:
+    """What begins with a word in angle brackets that is never closed is a vocabulary; broken markup says what it is."""
+    assert text.syntax(BytesBlob(content.encode()), LIMITS) == expected

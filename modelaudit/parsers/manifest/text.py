@@ -120,7 +120,7 @@ def syntax_of(text: str, name: str = "", whole: bool = True) -> str | None:
     start = text.lstrip("\ufeff \t\r\n")
     if start.startswith("#!") or ending == ".ipynb":
         return None
-    if _ELEMENT.match(start):
+    if _ELEMENT.match(start) and not (whole and _never_closed(start)):
         return "xml" if _PAGE.match(start) is None and ending not in _SOURCE and ending != ".md" else None
     mark = start[:1]
     if mark == "{" and _OBJECT.match(start):
@@ -134,6 +134,12 @@ def syntax_of(text: str, name: str = "", whole: bool = True) -> str | None:
     if found is None and _UNSAFE.search(text) and ending not in (".md", ".py", ".rst", ".html"):
         return "yaml"
     return found
+
+
+def _never_closed(start: str) -> bool:
+    """Whether the text begins with the start of an element that does not end: a list of tokens such as `<pad>`."""
+    opened = re.match(r"<([A-Za-z_][\w.\-:]*)", start)
+    return opened is not None and f"</{opened[1]}" not in start and "/>" not in start
 
 
 def _section_first(start: str) -> bool:
