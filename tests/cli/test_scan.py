@@ -208,7 +208,7 @@ def test_a_dry_run(tmp_path: Path) -> None:
 def test_the_output_file_is_not_scanned(tmp_path: Path) -> None:
     """Results in the very folder that is scanned: the file that grows meanwhile is no object of the run."""
     models(tmp_path, 3)
-    (tmp_path / "out[1].ndjson").write_text("of yesterday")
+    (tmp_path / "out[1].ndjson").write_text('{"type":"run","schema":"modelaudit/1","run_id":"of yesterday"}\n')
     for path in (".", f"file://{tmp_path}", "models/.."):
         done = run("scan", path, "--output", "out[1].ndjson", cwd=tmp_path)
         assert done.returncode == 0
