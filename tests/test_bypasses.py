@@ -2,7 +2,7 @@
 
 import pytest
 
-from modelaudit.blob import BytesBlob
+from modelaudit.blob import BytesBlob, Place
 from modelaudit.engine import inspect
 from modelaudit.limits import Limits
 from modelaudit.model import Inspection, Severity
@@ -26,6 +26,6 @@ def told(inspection: Inspection) -> str:
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.id)
 def test_hostile_sample_is_caught(sample: Sample) -> None:
     """The worst finding reaches what the sample demands, or the object ends as honestly as it allows."""
-    result = inspect(BytesBlob(sample.data), Limits(), uri=sample.filename)
+    result = inspect(BytesBlob(sample.data, Place(sample.filename)), Limits(), uri=sample.filename)
     reached = worst(result) >= Severity(sample.expect).rank
     assert reached or result.status in sample.ends, f"{told(result)}; {sample.why}"

@@ -26,7 +26,7 @@ def test_ordinary_sample_is_silent(sample: Sample) -> None:
     """No critical, no warning; and where the sample says what status it must have, it has that."""
     assert loud(sample.data, sample.filename) == []
     if sample.status:
-        result = inspect(BytesBlob(sample.data), Limits(), uri=sample.filename)
+        result = inspect(BytesBlob(sample.data, Place(sample.filename)), Limits(), uri=sample.filename)
         status, _, reason = sample.status.partition(":")
         assert result.status == status, result.message
         assert not reason or result.reason == reason

@@ -23,12 +23,16 @@ _KEYS: Final = frozenset(("class_name", "module", "registered_name", "config", "
 
 
 class Named(msgspec.Struct, frozen=True):
-    """`name` of `module`, named at `path`. `module` is "" where the configuration leaves it to Keras."""
+    """`name` of `module`, named at `path`. `module` is "" where the configuration leaves it to Keras.
+
+    `packaged` says that it is written `package>name`: looked up among what programs have registered, not imported.
+    """
 
     path: Path
     module: str
     name: str
     is_function: bool
+    packaged: bool = False
 
 
 class Text(msgspec.Struct, frozen=True):
@@ -86,6 +90,8 @@ def named(path: Path, pairs: Pairs) -> Iterator[Named]:
             bare = name.rpartition(">")[2]
             if "." in bare and (not module or key == "registered_name"):
                 yield Named((path, key), *_split(bare), function)
+            elif key == "registered_name" and ">" in name:
+                yield Named((path, key), name.rpartition(">")[0], bare, False, True)
             elif key != "registered_name":
                 yield Named((path, key), module, bare, function or key in ("function", "config"))
 

@@ -38,6 +38,8 @@ STANDARD = ("", "ai.onnx.ml")  # domains whose operators take texts as settings 
 _TENSORS_MOST = 1_000_000  # kept; the largest real models have some thousands
 _DIMENSIONS_MOST = 64
 _NAME_BYTES = 4096
+_STRING_LEAST = 16  # bytes; shorter ones are words, and no vocabulary is kept twice
+_STRINGS_MOST = 4096  # of all tensors
 _TEXTS_MOST = 10_000  # of attributes and metadata
 _UNKNOWN_MOST = 64
 _HEAD_BYTES = 4096
@@ -50,6 +52,7 @@ class Tensor(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
     `float_bytes` and `double_bytes` count packed data, `typed` says that there is some. `external` are the keys and
     values that say where the bytes lie in another file; `elsewhere` whether readers are told to look there.
+    `strings` are where the first of its texts lie that are long enough to hold something.
     """
 
     name: str
@@ -64,6 +67,7 @@ class Tensor(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     elsewhere: bool
     segmented: bool
     initializer: bool
+    strings: tuple[tuple[int, int], ...]
 
 
 class Used(msgspec.Struct):
@@ -165,6 +169,7 @@ class _Walk:
         self.found = Model()
         self._calls: Counter[Operator] = Counter()
         self._function = ""
+        self._strings = 0
 
     def _inside(self, field: Field, depth: int) -> Iterator[Field]:
         if depth > DEPTH:
@@ -316,6 +321,7 @@ class _Walk:
             elsewhere=header.elsewhere,
             segmented=header.segmented,
             initializer=initializer,
+            strings=tuple(header.strings),
         )
         self.found.tensors.append(tensor)
         if initializer:
@@ -340,6 +346,9 @@ class _Walk:
             header.typed = True
         elif number in (5, 6, 7, 11):
             header.typed = True
+            if number == 6 and length >= _STRING_LEAST and self._strings < _STRINGS_MOST:
+                self._strings += 1
+                header.strings.append((part.start, part.end))
         elif part.wire == BYTES:
             if number == 3:
                 header.segmented = True
@@ -362,6 +371,7 @@ class _Header(msgspec.Struct):
     external: list[tuple[str, str]] = []
     elsewhere: bool = False
     segmented: bool = False
+    strings: list[tuple[int, int]] = []
 
 
 def _operator(domain: str, name: str) -> Operator:

@@ -29,6 +29,9 @@ _PAYLOAD_BYTES: Final = 16
 _PAYLOADS: Final = 10_000  # datasets of bytes whose beginnings are looked at
 _WEIGHTS: Final = 10_000  # datasets of numbers in one piece
 _EACH: Final = 100  # hits of one rule, and notes
+_CONFIGURATION: Final = re.compile(rb"\s*\{\s*\"(?:class_name\"|module\":\s*\"k)")  # of Keras, under whatever name
+_TEXT_LEAST: Final = 28  # bytes of a text; shorter ones hold no stream
+_TEXT_BYTES: Final = 1 << 20  # of a text that may be bytes in disguise
 _PADDING_BYTES: Final = 512
 _HOPS: Final = 64  # soft links followed one after another
 _LINKS: Final = 10_000  # soft links that are looked at for loops
@@ -118,8 +121,11 @@ class _Report:
             yield Hit("hdf5-link-loop", None, {"path": path, "target": self._soft[path]})
         self._blob.require([(offset, _PAYLOAD_BYTES) for _, offset, _ in self._bytes])
         for path, offset, length in self._bytes:
-            if telltale.is_payload(self._blob.view(offset, _PAYLOAD_BYTES)):
-                yield Child(path.lstrip("/"), offset, min(length, self._blob.size - offset))
+            head, within = bytes(self._blob.view(offset, _PAYLOAD_BYTES)), min(length, self._blob.size - offset)
+            if telltale.is_payload(head):
+                yield Child(path.lstrip("/"), offset, within)
+            elif _CONFIGURATION.match(head):
+                yield Child(path.lstrip("/"), offset, within, format="keras_config")
 
     def _note(self, path: str, trouble: str, offset: int) -> Iterator[Note]:
         self._notes += bool(trouble)
@@ -129,12 +135,15 @@ class _Report:
     def _attribute(self, path: str, attribute: Attribute) -> Iterator[Child]:
         name = f"{path.lstrip('/')}@{attribute.name}".lstrip("@")
         for value in attribute.values:
-            if attribute.name in _CONFIGURATIONS and (path == "/" or value.lstrip()[:1] == b"{"):
+            own = attribute.name in _CONFIGURATIONS and (path == "/" or value.lstrip()[:1] == b"{")
+            if own or _CONFIGURATION.match(value):
                 yield Child(name, data=value.rstrip(b"\0"), format="keras_config")
-            elif len(value) >= 4 and (
-                pickle.is_pickle(BytesBlob(value)) or telltale.is_payload(value[:_PAYLOAD_BYTES])
-            ):
+            elif len(value) >= 4 and _is_payload(value):
                 yield Child(name, data=value)
+            elif _TEXT_LEAST <= len(value) <= _TEXT_BYTES and value.isascii():
+                for data in telltale.payloads(value.decode("ascii").rstrip("\0")):
+                    if _is_payload(data):
+                        yield Child(name, data=data)
 
     def _link(self, found: Object, link: Link) -> Iterator[Hit]:
         path = f"{found.path.rstrip('/')}/{link.name}"

@@ -34,9 +34,9 @@ _GLOBALS: Final = frozenset(
 _PROGRAM: Final = frozenset(("config", "current_app", "g", "get_flashed_messages", "request", "session", "url_for"))
 _CODE: Final = frozenset(
     ("__import__", "Popen", "check_call", "check_output", "compile", "eval", "exec", "exec_module", "execfile", "execl",
-     "execv", "execve", "execvp", "fork", "from_envvar", "from_pyfile", "getoutput", "getstatusoutput", "import_module",
-     "load_module", "popen", "posix_spawn", "run_code", "run_path", "runcode", "spawn", "spawnl", "spawnv", "system",
-     "urlopen", "urlretrieve")
+     "execv", "execve", "execvp", "fork", "from_envvar", "from_object", "from_pyfile", "getoutput", "getstatusoutput",
+     "import_module", "load_module", "popen", "posix_spawn", "run_code", "run_path", "runcode", "spawn", "spawnl",
+     "spawnv", "system", "urlopen", "urlretrieve")
 )  # fmt: skip
 _PYTHON: Final = frozenset(("open", "getattr", "setattr", "vars", "globals", "locals", "breakpoint", "input", "type"))
 _DUNDER: Final = re.compile(r"__[a-zA-Z]+(?:_[a-zA-Z]+)*__")
@@ -50,6 +50,8 @@ _MEANT: Final = frozenset(
      "__getnewargs_ex__", "__initializing__", "__main__", "__metaclass__", "__objclass__", "__path__", "__post_init__",
      "__static_attributes__", "__type_params__", "__version__", "__wrapped__")
 )  # fmt: skip
+# Methods that every object of Python has and no message: each has the namespace of its module.
+_METHODS: Final = frozenset(("__init__", "__new__", "__call__", "__init_subclass__", "__enter__", "__exit__"))
 _CODE_TEXT: Final = re.compile(
     r"__(?:class|globals|builtins|subclasses|mro|import|bases?|loader|dict)__|\bos\s*\.\s*(?:system|popen)\s*\("
     r"|\bsubprocess\s*\.\s*\w+\s*\(|\b__import__\s*\(|\beval\s*\(|\bexec\s*\("
@@ -142,7 +144,8 @@ def _attribute(use: Use) -> Hit | None:
             return Hit("jinja-object", use.offset, evidence)
         if judged.level is Level.DANGEROUS or use.hidden or use.name.startswith("_T"):
             return Hit("jinja-escape", use.offset, evidence)
-        return Hit("jinja-object", use.offset, evidence) if use.of in _GLOBALS else None
+        started = use.of in _GLOBALS or use.name in _METHODS
+        return Hit("jinja-object", use.offset, evidence) if started else None
     if shipped().attribute(use.name).category == "attribute":
         return Hit("jinja-escape", use.offset, evidence)
     if use.of in _GLOBALS - {"self"} or (use.of == "self" and use.name.startswith("_")):

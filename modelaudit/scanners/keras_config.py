@@ -157,7 +157,7 @@ class _Report:
         module = known.judge(one.module, "")
         if Level.DANGEROUS in (verdict.level, module.level):
             why = verdict.why if verdict.level is Level.DANGEROUS else module.why
-            yield Hit("keras-config-callable", None, {**where, "why": why})
+            yield Hit("keras-config-callable", None, {**where, "why": why}, Severity.WARNING if one.packaged else None)
         elif verdict.level is Level.CONDITIONAL:
             yield Hit("keras-config-callable", None, {**where, "why": verdict.why}, Severity.WARNING)
         elif verdict.level is Level.UNKNOWN:

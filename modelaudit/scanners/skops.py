@@ -46,10 +46,15 @@ def scan(blob: Blob, limits: Limits, /) -> Iterator[Hit | Asset]:
     unknown: dict[str, str] = {}
     for node in _nodes(schema):
         loader, name = str(node["__loader__"]), _path(node)
-        if loader not in _CALLED or (loader, name) in told:
+        if (loader, name) in told:
             continue
         told.add((loader, name))
-        yield from _node(node, loader, name, unknown)
+        if loader in _CALLED:
+            yield from _node(node, loader, name, unknown)
+        else:
+            yield from _holder(loader, name)
+        if loader == "OperatorFuncNode":
+            told.discard((loader, name))  # what it takes stands in its content
     if unknown:
         name, loader = next(iter(unknown.items()))
         yield Hit("skops-unknown", None, {"name": name, "loader": loader, "count": len(unknown)})
@@ -78,6 +83,7 @@ def _node(node: dict[str, object], loader: str, name: str, unknown: dict[str, st
         yield Hit("skops-operator", None, {"name": name})
         return
     if loader == "OperatorFuncNode":
+        yield from _taken(node, name)
         return
     if loader == "MethodNode":
         yield from _method(node, name)
@@ -86,6 +92,30 @@ def _node(node: dict[str, object], loader: str, name: str, unknown: dict[str, st
         yield Hit("skops-dangerous", None, {"name": name, "loader": loader, "why": verdict.why})
     elif verdict.level is Level.UNKNOWN:
         unknown[name] = loader
+
+
+def _holder(loader: str, name: str) -> Iterator[Hit]:
+    """A node of another kind. Versions differ in which of them import their type, and nothing dangerous holds data."""
+    module, _, last = name.rpartition(".")
+    verdict = shipped().judge(module, last)
+    if verdict.level is Level.DANGEROUS:
+        yield Hit("skops-dangerous", None, {"name": name, "loader": loader, "why": verdict.why})
+
+
+def _taken(node: dict[str, object], name: str) -> Iterator[Hit]:
+    """The attributes that an operator takes, where one leads from a value to code."""
+    left: list[object] = [node.get("attrs"), node.get("content")]
+    while left:
+        value = left.pop()
+        if isinstance(value, dict):
+            left += value.values()
+        elif isinstance(value, list):
+            left += value
+        elif isinstance(value, str):
+            for part in value.strip("\"").split("."):
+                if shipped().attribute(part).level is Level.DANGEROUS:
+                    yield Hit("skops-attribute", None, {"name": name, "attribute": part})
+                    return
 
 
 def _method(node: dict[str, object], name: str) -> Iterator[Hit]:

@@ -161,6 +161,27 @@ ROWS: tuple[tuple[str, str, str, bytes, str], ...] = (
         with_weights(stored("model.data", ("offset", "-4096"), ("length", "8"))),
         "A negative offset.",
     ),
+    (
+        "string-tensor",
+        "B032",
+        "critical",
+        with_weights(number(1, 1) + number(2, 8) + text(8, "w") + text(6, HARM.pickle())),
+        "A pickle among the texts of a tensor.",
+    ),
+    (
+        "compiled-context",
+        "B069",
+        "critical",
+        running(node("EPContext", attribute("ep_cache_context", 4, "../../../tmp/x.bin"), domain="com.microsoft")),
+        "Compiled code that lies outside the folder.",
+    ),
+    (
+        "library",
+        "B070",
+        "warning",
+        running(node("CustomOpLib", attribute("library", 4, "/tmp/x.so"), domain="ai.onnx.contrib")),
+        "An operator that names a native library.",
+    ),
     ("python", "B070", "critical", running(PYTHON), "The Python operator."),
     (
         "python-domain",

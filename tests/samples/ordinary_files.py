@@ -144,7 +144,7 @@ OTHERS: tuple[tuple[str, str, bytes, str], ...] = (
     ("text", "notes.txt", b"nothing to see here\n" * 20, UNSUPPORTED),
     ("vocabulary", "vocab.txt", VOCABULARY, UNSUPPORTED),
     ("merges", "merges.txt", b"#version: 0.2\n\xc4\xa0 t\nh e\n", UNSUPPORTED),
-    ("python", "modeling.py", b"import os\n\n\ndef run():\n    os.system('echo hi')\n", UNSUPPORTED),
+    ("python", "modeling.py", b"import os\n\n\ndef run():\n    os.system('echo hi')\n", SCANNED),
     ("shell", "run.sh", b"#!/bin/sh\necho hi\n", UNSUPPORTED),
     ("gitattributes", ".gitattributes", b"*.bin filter=lfs diff=lfs merge=lfs -text\n", UNSUPPORTED),
     ("png", "logo.png", png(), UNSUPPORTED),

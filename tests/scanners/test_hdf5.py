@@ -1,6 +1,8 @@
 """HDF5: what leads out of the file, Keras configurations and pickles in it; ordinary data silent."""
 
+import base64
 import io
+import json
 import pickle
 
 import h5py
@@ -133,6 +135,24 @@ def test_a_pickle_in_an_attribute_is_scanned() -> None:
         found = inspect(BytesBlob(hdf5files.attributes({"FILTERS": value})))
         assert "pickle-import" in {finding.rule for finding in found.findings} or b"print" in bytes(value)
         assert "pickle" in found.scanners
+
+
+def test_a_payload_written_as_text_in_an_attribute_is_scanned() -> None:
+    """Base64 of a pickle is a pickle to whoever decodes it; base64 of anything else is a text."""
+    hostile = base64.b64encode(b"cposix\nsystem\n(S'echo modelaudit-sample'\ntR.").decode()
+    (child,) = children(hdf5files.attributes({"state": hostile}))
+    assert child.name == "state"
+    ordinary = base64.b64encode(b"some words that are not a stream of opcodes").decode()
+    assert children(hdf5files.attributes({"state": ordinary, "note": "a" * 64, "digest": "0f" * 32})) == []
+
+
+def test_a_configuration_of_keras_is_known_under_any_name() -> None:
+    """Programs keep them in attributes of their own, and in texts."""
+    text = json.dumps({"class_name": "Sequential", "config": {"layers": []}})
+    found = children(hdf5files.attributes({"layer": text, "other": '{"classes": ["a", "b"]}'}))
+    assert [(child.name, child.format) for child in found] == [("layer", "keras_config")]
+    data = hdf5files.built(lambda file: file.create_dataset("d", data=np.bytes_(text)))
+    assert [(child.name, child.format) for child in children(data)] == [("d", "keras_config")]
 
 
 def test_bytes_that_begin_as_a_payload_are_a_child() -> None:

@@ -62,6 +62,7 @@ FIRING: dict[str, tuple[list[Tree | bytes], Tree | bytes]] = {
             model(layer("TimeDistributed", layer=layer("Bidirectional", layer=layer("run", "subprocess")))),
             model(layer("Dense", registered="os.system")),
             model(layer("Dense", registered="pkg>os.system")),
+            model(layer("Dense", registered="subprocess>Popen")),
             model(layer("os.system", None)),
             model(layer("eval", None)),
             model(compile_config={"optimizer": "adam", "loss": function("getoutput", "subprocess"), "metrics": None}),

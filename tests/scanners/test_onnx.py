@@ -47,6 +47,11 @@ def beside(data: bytes, names: Mapping[str, int | None], **folders: Mapping[str,
     return default_engine().inspect(BytesBlob(data, place), Limits(), uri="place")
 
 
+def context(cache: str | bytes) -> bytes:
+    """A node with code that was compiled for an accelerator, or with the name of the file that has it."""
+    return node("EPContext", attribute("ep_cache_context", 4, cache), domain="com.microsoft")
+
+
 BESIDE = with_weights(stored("model.data", ("offset", "4"), ("length", "8")))
 FIRING: dict[str, tuple[str, Inspection]] = {
     "python": ("operator", look(running(PYTHON))),
@@ -80,6 +85,10 @@ FIRING: dict[str, tuple[str, Inspection]] = {
     "code in an attribute": (
         "attribute-code", look(running(node("Anything", attribute("run", 4, HARM.source), domain="x.y"))),
     ),
+    "a library": (
+        "attribute-library", look(running(node("CustomOpLib", attribute("library", 4, "/tmp/x.so.1"), domain="x.y"))),
+    ),
+    "compiled code elsewhere": ("attribute-path", look(running(context("../../x.bin")))),
     "a field that ends nowhere": ("malformed", look(model() + varint(7 << 3 | 6))),
 }  # fmt: skip
 
@@ -113,6 +122,9 @@ NEAR: dict[str, Inspection] = {
     "dots in a name": look(with_weights(stored("model..data"))),
     "runtime's own keys": look(with_weights(stored("x", ("prepacked_0", "k|0|8")))),
     "functions that add up": look(doubling(10)),
+    "compiled code beside the model": look(running(context("model_qnn.bin"))),
+    "compiled code in the model": look(running(context(b"/\x00\x01../" + bytes(range(200))))),
+    "texts of a vocabulary": look(with_weights(number(1, 2) + number(2, 8) + text(6, "antidisestablish") + text(6, "x"))),
     "words of code": look(model(pair(14, "labels", "import export system eval exec class"))),
     "a function with a domain of its own": look(model(function("Relu", node("Abs"), domain="own"))),
 }

@@ -47,6 +47,8 @@ ORDINARY = schema(
     node("builtins.str", "JsonNode", '"os.system"'),
     node("builtins.int", "TypeNode"),
     node("operator.methodcaller", "OperatorFuncNode"),
+    node("operator.attrgetter", "OperatorFuncNode", attrs=["coef_", "named_steps.scaler"]),
+    node("numpy.ndarray", "KindOfALaterVersion"),
     node(MODEL["__module__"] + "." + MODEL["__class__"], "MethodNode", {"func": "predict", "obj": MODEL}),
 )
 
@@ -55,6 +57,14 @@ FIRING: dict[str, tuple[str, bytes]] = {
     "eval as a type": ("dangerous", schema(node("builtins.eval", "TypeNode"))),
     "nested": ("dangerous", schema(node("builtins.list", "ListNode", [node("subprocess.Popen", "ObjectNode")]))),
     "no operator": ("operator", schema(node("builtins.eval", "OperatorFuncNode"))),
+    "eval in a node of another kind": ("dangerous", schema(node("builtins.eval", "ReduceNode"))),
+    "what an operator takes": (
+        "attribute", schema(node("operator.attrgetter", "OperatorFuncNode", attrs=["__globals__"])),
+    ),
+    "what an operator takes, as a node": (
+        "attribute",
+        schema(node("operator.methodcaller", "OperatorFuncNode", node("builtins.str", "JsonNode", '"a.__globals__"'))),
+    ),
     "another function of operator": ("operator", schema(node("operator.call", "OperatorFuncNode"))),
     "method of another": (
         "method", schema(node("sklearn.pipeline.Pipeline", "MethodNode", {"func": "predict", "obj": MODEL})),

@@ -179,7 +179,8 @@ def _by_lines(start: str, ending: str, whole: bool) -> str | None:
     if counts["tabbed"] and not sections and not counts["equals"]:
         return None
     if ending in _YAML:
-        return "yaml" if yamls or counts["item"] else None
+        only_comments = not sum(counts.values()) and not whole
+        return "yaml" if yamls or counts["item"] or only_comments else None
     if (
         sections
         and counts["equals"] + counts["colon"]

@@ -4,6 +4,7 @@ Weights are not read here: of a large model the graph is, and the head of each t
 `operators`, where the bytes of tensors are in `tensors`.
 """
 
+import re
 from collections.abc import Iterator
 
 from modelaudit.blob import Blob
@@ -14,11 +15,15 @@ from modelaudit.parsers import onnx, telltale
 from modelaudit.parsers.onnx import Model
 from modelaudit.scanners.onnx.functions import functions
 from modelaudit.scanners.onnx.operators import operators
-from modelaudit.scanners.onnx.tensors import held, tensors, weights
+from modelaudit.scanners.onnx.tensors import AWAY, held, tensors, weights
 
 _TEMPLATE = ("{{", "{%")
 _TRACES = ("stack_trace", "name_scopes", "class_hierarchy", "fx_node", "original_node")  # what exporters note down
 _CHILDREN = 64
+_NATIVE = re.compile(r"^[^\n{}]{0,1024}\.(?:so(?:\.\d+)*|dll|dylib|pyd)\Z", re.IGNORECASE)
+_PATH_CHARS = 1024
+# Attributes that hold the path of a file to open, and the operators that have them.
+_READERS = {"ep_cache_context": ("EPContext",)}
 
 
 def warm() -> None:
@@ -73,6 +78,12 @@ def _texts(model: Model) -> Iterator[Hit | Child]:
             else:
                 noted = text.key == "doc_string" or any(word in text.key for word in _TRACES)
                 yield Hit("onnx-metadata-code", text.place, evidence, Severity.INFO if noted else None)
+        elif text.operator is not None and _NATIVE.search(text.value):
+            evidence = {"key": text.key, "name": text.operator[1], "path": text.value}
+            yield Hit("onnx-attribute-library", text.place, evidence)
+        elif text.operator is not None and text.operator[1] in _READERS.get(text.key, ()) and _leads_away(text.value):
+            evidence = {"key": text.key, "name": text.operator[1], "path": text.value}
+            yield Hit("onnx-attribute-path", text.place, evidence)
         if children >= _CHILDREN:
             continue
         name = text.key or "text"
@@ -82,3 +93,8 @@ def _texts(model: Model) -> Iterator[Hit | Child]:
         for data in telltale.payloads(text.value):
             children += 1
             yield Child(name, data=data)
+
+
+def _leads_away(value: str) -> bool:
+    """Whether `value` is a path that leads out of the model's folder, and not the compiled code itself."""
+    return len(value) <= _PATH_CHARS and value.isprintable() and AWAY.search(value) is not None

@@ -8,7 +8,7 @@ from modelaudit.model import Child, Evidence, Hit, Weights
 from modelaudit.parsers import telltale
 from modelaudit.parsers.onnx import TYPE_BITS, Model, Tensor
 
-_OUTSIDE = re.compile(r"(?:^|[/\\])\.\.(?:[/\\]|$)|^[/\\~]|^[A-Za-z]:|^[A-Za-z][A-Za-z0-9+.-]+://|[\x00-\x1f]")
+AWAY = re.compile(r"(?:^|[/\\])\.\.(?:[/\\]|$)|^[/\\~]|^[A-Za-z]:|^[A-Za-z][A-Za-z0-9+.-]+://|[\x00-\x1f]")
 _MEMORY = "_ORT_MEM_ADDR_"
 _KEYS = frozenset(("location", "offset", "length", "checksum", "basepath"))
 _PREPACKED = "prepacked_"  # ONNX Runtime notes down with this where weights lie that it has laid out for a processor
@@ -34,6 +34,7 @@ def tensors(blob: Blob, model: Model) -> Iterator[Hit]:
 def held(blob: Blob, model: Model) -> Iterator[Child]:
     """Tensors that begin like something that is no weights."""
     raws = [(tensor, *tensor.raw) for tensor in model.tensors if tensor.raw is not None]
+    raws += [(tensor, start, end) for tensor in model.tensors for start, end in tensor.strings]
     raws = [(tensor, start, end) for tensor, start, end in raws if end - start >= _HEAD_BYTES]
     blob.require([(start, _HEAD_BYTES) for _, start, _ in raws])  # most are here: they stand behind the headers
     found = [raw for raw in raws if telltale.is_payload(blob.view(raw[1], _HEAD_BYTES))]
@@ -70,7 +71,7 @@ def _paths(elsewhere: Sequence[Tensor]) -> Iterator[Hit]:
         yield Hit("onnx-memory-address", tensor.place, evidence)
     outside: dict[str, list[Tensor]] = {}
     for tensor, value in locations:
-        if _OUTSIDE.search(value) and _MEMORY not in value:
+        if AWAY.search(value) and _MEMORY not in value:
             outside.setdefault(value, []).append(tensor)
     for value, those in list(outside.items())[:20]:
         evidence = {"tensor": those[0].name, "location": value, "count": len(those)}
@@ -104,7 +105,7 @@ def _files(blob: Blob, elsewhere: Sequence[Tensor]) -> Iterator[Hit]:
         size = None
         path = location.replace("\\", "/").removeprefix("./")
         folder, _, name = path.rpartition("/")
-        if location and not _OUTSIDE.search(location) and _MEMORY not in location:
+        if location and not AWAY.search(location) and _MEMORY not in location:
             folders.add(folder)
             names = blob.place.names(folder) if len(folders) <= _FOLDERS_MOST else None
             if names is not None and name not in names:
