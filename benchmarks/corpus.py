@@ -22,6 +22,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from benchmarks import large
 from benchmarks.places import CORPUS
 from benchmarks.shapes import Attack, invent, npy, write_safetensors, write_torch
 
@@ -31,6 +32,7 @@ _WORDS = 1_500_000
 _ARRAY_BYTES = 160_000_000
 _EMBEDDED = 400_000  # words of a word-embedding table: the densest shape that a numpy pickle takes
 _PER_FOLDER = 1000
+_MODEL_BYTES = 512 << 20  # of the tensors of each large model
 _HOSTILE_SHARE = 0.02  # of the bucket: so that there is something to find
 
 # What a loader would call. None of it ever runs: the files are written, never loaded.
@@ -218,6 +220,8 @@ def _recipes() -> Iterator[tuple[str, Callable[[Path], None]]]:
     yield "hostile-100000", lambda folder: _hostile(folder, 100_000)
     yield "tiny", _tiny
     yield "bucket", lambda folder: _bucket(folder, BucketSizes())
+    yield "formats", lambda folder: large.make(folder, _MODEL_BYTES)
+    yield "formats-quick", lambda folder: large.make(folder, _MODEL_BYTES // 4)
     yield "bucket-quick", lambda folder: _bucket(folder, BucketSizes(75, 45, 45, 35))
 
 

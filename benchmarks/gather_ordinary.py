@@ -35,7 +35,7 @@ from benchmarks.places import WORK
 
 FOLDER = WORK / "ordinary"
 LISTED = "gathered.jsonl"
-PARTS = ("tuned", "held_out", "made")
+PARTS = ("tuned", "held_out", "fresh", "made")
 _LIST = Path(__file__).with_name("ordinary_packages.toml")
 _MAKER = Path(__file__).with_name("make_ordinary.py")
 _PATIENCE_SECONDS = 900

@@ -55,24 +55,28 @@ class Proxy:
 
 
 @contextlib.contextmanager
-def bucket(corpus: Path) -> Iterator[Seaweed]:
-    """The files of `corpus` in a fresh server, keyed by their path, for the length of the block."""
+def bucket(corpus: Path, prefix: str = "") -> Iterator[Seaweed]:
+    """The files of `corpus` in a fresh server, keyed by their path below `prefix`, for the length of the block."""
     WORK.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="bucket-", dir=WORK))
     try:
         with seaweed(folder / "server") as server:
-            words = [sys.executable, "-m", "benchmarks.served", "put", str(server.port), str(corpus)]
+            words = [sys.executable, "-m", "benchmarks.served", "put", str(server.port), str(corpus), prefix]
             subprocess.run(words, cwd=_ROOT, check=True)  # elsewhere: this process must stay small, see corpus.py
             yield server
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _put(port: int, corpus: Path) -> None:
+def _key(path: Path, prefix: str) -> str:
+    return f"{prefix}/{path.as_posix()}" if prefix else path.as_posix()
+
+
+def _put(port: int, corpus: Path, prefix: str) -> None:
     server, stored = Seaweed(port), files(corpus)
     print(f"putting {len(stored)} objects into the server …", flush=True)
     with ThreadPoolExecutor(_PUTTERS) as putters:
-        list(putters.map(lambda path: server.put(path.relative_to(corpus).as_posix(), path.read_bytes()), stored))
+        list(putters.map(lambda path: server.put(_key(path.relative_to(corpus), prefix), path.read_bytes()), stored))
 
 
 async def _serve(port: int, latency_ms: float, log: Path) -> None:
@@ -86,6 +90,6 @@ async def _serve(port: int, latency_ms: float, log: Path) -> None:
 
 if __name__ == "__main__":
     if sys.argv[1] == "put":
-        _put(int(sys.argv[2]), Path(sys.argv[3]))
+        _put(int(sys.argv[2]), Path(sys.argv[3]), sys.argv[4])
     else:
         asyncio.run(_serve(int(sys.argv[2]), float(sys.argv[3]), Path(sys.argv[4])))
