@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 from modelaudit.errors import SourceError
-from modelaudit.model import Target
 
 _EMPTY_PAGES = 10_000  # in a row; a page can be empty where very many objects were deleted
 
@@ -16,9 +15,9 @@ class Way:
         self._what = what
         self._mark: str | None = None  # an earlier token; set anew after 1, 2, 4, 8 … pages, so any circle meets it
         self._pages, self._next_mark, self._empty = 0, 1, 0
-        self._last: Sequence[Target] = ()
+        self._last: Sequence[object] = ()
 
-    def check(self, targets: Sequence[Target]) -> None:
+    def check(self, targets: Sequence[object]) -> None:
         """Take in a page. Raises `SourceError` if it is the last one again."""
         if targets and targets == self._last:
             raise self._bad("the server gives the same page again")

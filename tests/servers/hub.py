@@ -103,8 +103,7 @@ class Hub:
         said = request.headers.get("Authorization")
         return said.removeprefix("Bearer ") if said else None
 
-    def _found(self, request: web.Request) -> "Repository | web.Response":
-        kind, id = request["kind"], request["id"]
+    def _found(self, request: web.Request, kind: str, id: str) -> "Repository | web.Response":
         token = self._token(request)
         repository = self.repositories.get((kind, id))
         if repository is None or (repository.private and token not in self.insiders):
@@ -138,19 +137,19 @@ class Hub:
 
     async def _api(self, request: web.Request) -> web.Response:
         parts = request.match_info["rest"].split("/")
-        kind = request["kind"] = parts[0]
+        kind = parts[0]
         if kind not in _KINDS:
             return web.json_response({"error": "Not Found"}, status=404)
         if len(parts) == 1:
-            return self._list(request)
+            return self._list(request, kind)
         verbs = ("tree", "revision", "paths-info", "refs", "commits")
         at = next((index for index in (2, 3) if parts[index : index + 1] and parts[index] in verbs), len(parts))
-        request["id"] = "/".join(parts[1:at])
-        new = self.renamed.get((kind, request["id"]))
+        id = "/".join(parts[1:at])
+        new = self.renamed.get((kind, id))
         if new is not None:
-            onward = request.raw_path.replace(f"/api/{kind}/{request['id']}", f"/api/{kind}/{new}")
+            onward = request.raw_path.replace(f"/api/{kind}/{id}", f"/api/{kind}/{new}")
             return web.Response(status=307, headers={"Location": onward})
-        repository = self._found(request)
+        repository = self._found(request, kind, id)
         if isinstance(repository, web.Response):
             return repository
         verb, *rest = parts[at:] or ["revision", "main"]
@@ -198,13 +197,13 @@ class Hub:
             ]
         return said | more | counts | {"private": repository.private, "sha": commit, "siblings": siblings}
 
-    def _list(self, request: web.Request) -> web.Response:
+    def _list(self, request: web.Request, wanted: str) -> web.Response:
         author, search = request.query.get("author", "").lower(), request.query.get("search", "").lower()
         token = self._token(request)
         found = [
             repository
             for (kind, id), repository in sorted(self.repositories.items())
-            if kind == request["kind"]
+            if kind == wanted
             and (not author or id.lower().startswith(f"{author}/"))
             and search in id.lower()
             and (not repository.private or token in self.insiders)
@@ -250,8 +249,8 @@ class Hub:
         if not self.has_paths_info:
             return web.json_response({"error": "Not Found"}, status=404)
         head, _, revision = request.match_info["rest"].partition("/paths-info/")
-        request["kind"], _, request["id"] = head.partition("/")
-        repository = self._found(request)
+        kind, _, id = head.partition("/")
+        repository = self._found(request, kind, id)
         if isinstance(repository, web.Response):
             return repository
         commit = repository.commit(revision)
@@ -275,9 +274,8 @@ class Hub:
     async def _resolve(self, request: web.Request) -> web.Response:
         head, _, tail = request.match_info["rest"].partition("/resolve/")
         parts = head.split("/")
-        request["kind"] = parts.pop(0) if parts[0] in _KINDS else "models"
-        request["id"] = "/".join(parts)
-        repository = self._found(request)
+        kind = parts.pop(0) if parts[0] in _KINDS else "models"
+        repository = self._found(request, kind, "/".join(parts))
         if isinstance(repository, web.Response):
             return repository
         revision, _, path = tail.partition("/")

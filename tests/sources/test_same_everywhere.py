@@ -16,6 +16,7 @@ from tests.samples.demo import ATTACKS, BENIGN
 from tests.samples.ordinary_files import many
 from tests.samples.zipwriter import Entry, archive
 from tests.servers.fault_proxy import FaultProxy
+from tests.servers.hub import hub
 from tests.servers.mlflow import MLflowServer
 from tests.servers.registry import Registry
 from tests.servers.seaweed import Seaweed
@@ -100,6 +101,18 @@ async def test_in_a_model_registry(expected: Callable[[], Awaitable[Outcome]], m
     version = mlflow.model("everywhere", FILES)
     uri = f"models:/everywhere/{version}"
     found = outcome(await scanned(uri, access=Access(registry_uri=mlflow.url)), lambda own: own.removeprefix(f"{uri}/"))
+    assert found == await expected()
+
+
+async def test_on_a_hub(expected: Callable[[], Awaitable[Outcome]]) -> None:
+    """A repository; its large files lie in a store elsewhere."""
+    with hub() as running:
+        running.push("every/where", FILES)
+        access = Access(variables={"HF_ENDPOINT": running.url})
+        found = outcome(
+            await scanned("hf://every/where", access=access), lambda own: own.removeprefix("hf://every/where/")
+        )
+        assert {authorization for _, authorization in running.store_asked} == {None}
     assert found == await expected()
 
 

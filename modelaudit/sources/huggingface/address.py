@@ -121,7 +121,7 @@ def _of_address(rest: str) -> Wanted:
         kind, parts = _kind(before)
         return _checked(kind, parts[:2], "", "/".join(parts[2:]))
     kind, parts = _kind(before)
-    after = after.strip("/")
+    after = after.rstrip("/")
     special = _REFS.match(after)
     revision = special[1] if special else after.partition("/")[0]
     return _checked(kind, parts, unquote(revision), after[len(revision) :].strip("/"), needs_revision=True)

@@ -27,6 +27,7 @@ _NEXT = re.compile(r"<([^>]{1,4000})>\s*;[^,]*\brel=\"?next\"?", re.IGNORECASE)
 _RESET = re.compile(
     r";\s*t=(\d{1,6})(?:\.\d+)?(?:;|,|\s|$)"
 )  # of a RateLimit header: seconds until there is room again
+_TOKEN = re.compile(r"[!-~]{0,4096}")
 _PAGE: Final = 1000  # repositories asked for at a time
 _WINDOWS: Final = 3  # of the hub's rate limit that are waited for, one after the other
 _MOST_WAIT_SECONDS: Final = 900.0  # for one of them; the hub's last five minutes
@@ -34,10 +35,14 @@ _HOW: Final = "set HF_TOKEN to a token of an account that has access"
 
 
 class Hub:
-    """One hub. `has_token` is whether somebody said who we are."""
+    """One hub. Raises `SourceError` for an address or a token that is none."""
 
     def __init__(self, web: Web, limits: Limits, access: Access) -> None:
         token = (access.variable("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN") or access.hub_token or "").strip()
+        if not _TOKEN.fullmatch(token):
+            raise SourceError(
+                "credentials", f"the token in HF_TOKEN or of `hf auth login` is none; {_HOW}, or unset it"
+            )
         self._url = endpoint(access)
         self._has_token = bool(token)
         headers = {"Authorization": f"Bearer {token}"} if token else {}
@@ -100,6 +105,7 @@ class Hub:
         while True:
             here = url
             page, headers = await self._patient("api", lambda: self._service.json(here, type, what))  # noqa: B023
+            way.check(page)
             yield page
             found = _NEXT.search(headers.get("link", ""))
             if found is None:
