@@ -18,6 +18,7 @@ class FormatName(enum.StrEnum):
     TEXT = "text"
     JSON = "json"
     NDJSON = "ndjson"
+    SARIF = "sarif"
 
 
 class FailOnName(enum.StrEnum):

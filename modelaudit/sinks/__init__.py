@@ -1,4 +1,4 @@
-"""Where records go: NDJSON, text, JSON. Each is imported when it is used."""
+"""Where records go: NDJSON, text, JSON, SARIF. Each is imported when it is used."""
 
 from modelaudit.settings import Settings
 from modelaudit.sinks.interface import Sink
@@ -24,6 +24,10 @@ def open_sink(settings: Settings, output: Output) -> Sink:
             quiet=settings.quiet,
             fail_on=settings.fail_on,
         )
+    if settings.format == "sarif":
+        from modelaudit.sinks.sarif import SarifSink
+
+        return SarifSink(output)
     from modelaudit.sinks.ndjson import NdjsonSink
 
     return NdjsonSink(output, settings.limits.line_bytes)
