@@ -2,17 +2,20 @@
 
 from collections.abc import Iterator
 
-from modelaudit.blob import Blob
-from modelaudit.limits import Limits
+from modelaudit.blob import Blob, SliceBlob
+from modelaudit.limits import KIB, Limits
 from modelaudit.model import Child
 from modelaudit.unpack import begins, unpacks
 
 _MAGICS = (b"\xfd7zXZ", b"LZIP")  # the same family, each a format of its own
+_TRIED_BYTES = 256 * KIB  # zeros are streams of nothing, one after the other, and weights may be zeros for gigabytes
 
 
 def fits(blob: Blob, limits: Limits, /) -> bool:
     """Whether the header is one and the stream unpacks, at least at its beginning."""
-    return begins(blob, "lzma") and not bytes(blob.view(0, 5)).startswith(_MAGICS) and unpacks(blob, "lzma", limits)
+    if not begins(blob, "lzma") or bytes(blob.view(0, 5)).startswith(_MAGICS):
+        return False
+    return unpacks(SliceBlob(blob, 0, min(blob.size, _TRIED_BYTES)), "lzma", limits)
 
 
 def scan(blob: Blob, limits: Limits, /) -> Iterator[Child]:

@@ -7,6 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from modelaudit.blob import RootBlob
+from modelaudit.limits import Limits
+from modelaudit.scanners.lzma import fits
 from tests.scanners.streams import ATTACK, ORDINARY, check, look
 
 
@@ -44,3 +47,15 @@ def test_small_numbers_are_no_stream(numbers: list[int]) -> None:
     """Raw arrays of small integers have a header that checks, and unpack to small numbers."""
     assert look(struct.pack(f"<{len(numbers)}q", *numbers)).formats == ()
     assert look(struct.pack(f"<{len(numbers)}i", *numbers)).formats == ()
+
+
+def test_zeros_are_not_read_to_their_end() -> None:
+    """A file of zeros is a stream of nothing after the other: that is not followed for gigabytes."""
+    blob = RootBlob(bytes(8 << 20), 8 << 20, [(0, 8 << 20)])
+    assert not fits(blob, Limits())
+    assert blob.bytes_viewed < 1 << 20
+
+
+def test_streams_of_nothing_hide_none() -> None:
+    """Readers go on behind an empty stream, and so is it done here."""
+    assert look(lzma.compress(b"", lzma.FORMAT_ALONE) * 1000 + lzma.compress(ATTACK, lzma.FORMAT_ALONE)).findings
