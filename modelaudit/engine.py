@@ -11,14 +11,13 @@ from contextlib import suppress
 from functools import cache
 from hashlib import blake2b
 from heapq import heapify, heapreplace
-from itertools import chain
 from typing import Protocol, cast
 
 from modelaudit import catalogue
 from modelaudit.blob import Blob, RootBlob
 from modelaudit.catalogue import Catalogue, Format
-from modelaudit.errors import LimitExceeded, Missing, ParseError
-from modelaudit.identify import Identifier
+from modelaudit.errors import Absent, LimitExceeded, Missing, ParseError
+from modelaudit.identify import Identifier, polyglot
 from modelaudit.limits import Limits
 from modelaudit.model import Asset, Child, Evidence, Finding, Hit, Inspection, Note, Scalar, Severity, Status
 from modelaudit.unpack import Budget, UnpackedBlob, open_child
@@ -118,26 +117,6 @@ def inspect(
     return default_engine().inspect(blob, limits or Limits(), uri=uri, blacklist=blacklist, weights=weights)
 
 
-class _Absent:
-    """What one run found missing, in the order of asking, each once."""
-
-    def __init__(self) -> None:
-        self._asked: list[Missing] = []
-
-    def __bool__(self) -> bool:
-        return bool(self._asked)
-
-    def add(self, missing: Missing) -> None:
-        self._asked.append(missing)
-
-    def all(self) -> Missing:
-        return Missing(
-            tuple(dict.fromkeys(chain.from_iterable(missing.ranges for missing in self._asked))),
-            tuple(dict.fromkeys(chain.from_iterable(missing.folders for missing in self._asked))),
-            tuple(dict.fromkeys(chain.from_iterable(missing.modules for missing in self._asked))),
-        )
-
-
 class _Template(dict[str, object]):
     """Evidence for `str.format_map`; a name that the evidence lacks is shown as `?`."""
 
@@ -178,7 +157,7 @@ class _Run:
         self._assets_cut = 0
         self._notes: list[Note] = []
         self._scanners: dict[str, None] = {}
-        self.missing = _Absent()
+        self.missing = Absent()
 
     def root(self, blob: Blob) -> list[Format]:
         """Scan the object itself; gives the formats that it was found to be."""
@@ -186,6 +165,8 @@ class _Run:
         formats: list[Format] = []
         try:
             formats = self._engine.formats_of(blob, self._limits)
+            for hit in polyglot.at_once(formats):
+                self._hit(hit, self._uri)
             self._scan_as(blob, formats, self._uri, 0)
         except Missing as missing:
             self.missing.add(missing)
@@ -241,7 +222,7 @@ class _Run:
                 if isinstance(item, Hit):
                     self._hit(item, location)
                 elif isinstance(item, Child):
-                    self._child(item, blob, location, depth)
+                    self._child(item, blob, location, depth, format)
                 elif isinstance(item, Asset):
                     named = named or not item.path
                     self._asset(item, location)
@@ -264,7 +245,7 @@ class _Run:
         except LimitExceeded as limit:
             self._exceeded(limit, location)
 
-    def _child(self, child: Child, blob: Blob, location: str, depth: int) -> None:
+    def _child(self, child: Child, blob: Blob, location: str, depth: int, outer: Format | None = None) -> None:
         name = _shown(child.name, self._limits.name_chars)
         place = f"{location}{child.separator}{name}"
         self._check_name(name, place)
@@ -276,6 +257,8 @@ class _Run:
             self._budget.add_member()
             inner = open_child(blob, child, self._budget, self._limits)
             formats = self._formats_of_child(child, inner)
+            for hit in polyglot.behind(child, outer, formats):
+                self._hit(hit, location)
             if any(format.id == "jinja" for format in formats):
                 self._budget.add_template(min(inner.size, self._limits.template_bytes))
             self._scan_as(inner, formats, place, depth + 1)

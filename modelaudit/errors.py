@@ -11,6 +11,7 @@ ModelauditError
 """
 
 from collections.abc import Sequence
+from itertools import chain
 
 
 class ModelauditError(Exception):
@@ -83,3 +84,25 @@ def first_cause(error: BaseException) -> BaseException:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error
+
+
+class Absent:
+    """What one run found missing, in the order of asking, each once."""
+
+    def __init__(self) -> None:
+        self._asked: list[Missing] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._asked)
+
+    def add(self, missing: Missing) -> None:
+        """Note down what `missing` asks for."""
+        self._asked.append(missing)
+
+    def all(self) -> Missing:
+        """One `Missing` for everything."""
+        return Missing(
+            tuple(dict.fromkeys(chain.from_iterable(missing.ranges for missing in self._asked))),
+            tuple(dict.fromkeys(chain.from_iterable(missing.folders for missing in self._asked))),
+            tuple(dict.fromkeys(chain.from_iterable(missing.modules for missing in self._asked))),
+        )

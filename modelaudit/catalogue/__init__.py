@@ -37,8 +37,10 @@ class Format(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     `fallback` formats are only tried on blobs that no other format claimed. `scanned` is false for formats
     that are identified so that the record can say what it is that nobody looked at. A `wrapper` only holds
-    something else: a file in which nothing but wrappers was recognised counts as unsupported. `needs` names the
-    modules that the scanner imports when it is first used: a worker must load them before its cage closes.
+    something else: a file in which nothing but wrappers was recognised counts as unsupported. `kin` names groups of
+    formats of which one ordinary file may be several: a syntax, or an archive that holds the others unpacked.
+    `needs` names the modules that the scanner imports when it is first used: a worker must load them before its
+    cage closes.
     """
 
     id: str
@@ -49,6 +51,7 @@ class Format(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     fallback: bool = False
     scanned: bool = True
     wrapper: bool = False
+    kin: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
     hint: Hint = Hint()
 

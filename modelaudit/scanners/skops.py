@@ -112,7 +112,7 @@ def _taken(node: dict[str, object], name: str) -> Iterator[Hit]:
         elif isinstance(value, list):
             left += value
         elif isinstance(value, str):
-            for part in value.strip("\"").split("."):
+            for part in value.strip('"').split("."):
                 if shipped().attribute(part).level is Level.DANGEROUS:
                     yield Hit("skops-attribute", None, {"name": name, "attribute": part})
                     return

@@ -1,6 +1,6 @@
 """Compressed bytes as a blob, unpacked on demand and under a budget."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from modelaudit.blob import Blob, BytesBlob, Place, SliceBlob
@@ -77,11 +77,12 @@ def begins(blob: Blob, codec: str) -> bool:
     return found.begins(head)
 
 
-def unpacks(blob: Blob, codec: str, limits: Limits) -> bool:
+def unpacks(blob: Blob, codec: str, limits: Limits, likely: Callable[[bytes], bool] | None = None) -> bool:
     """Whether `blob` really begins with a `codec` stream: its first bytes unpack. Reads no further.
 
     For codecs without a magic. Random bytes behind a header that checks by chance do not get so far, and small
-    numbers that unpack to small numbers are no proof.
+    numbers that unpack to small numbers are no proof. Where the stream is cut short early, `likely` says of its
+    first bytes whether anybody would have packed them.
     """
     inner = UnpackedBlob(blob, Child("", length=blob.size, codec=codec), Budget(limits), limits)
     begun = bytes(inner.view(0, _PROOF_BYTES))
@@ -90,7 +91,7 @@ def unpacks(blob: Blob, codec: str, limits: Limits) -> bool:
     if len(begun) == _PROOF_BYTES:
         return True
     if inner.broken is not None:
-        return inner.cut_short and len(begun) >= _HINT_BYTES
+        return inner.cut_short and len(begun) >= _HINT_BYTES and (likely is None or likely(begun))
     return not inner.wrong_checksum
 
 

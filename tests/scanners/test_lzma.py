@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from modelaudit.blob import RootBlob
 from modelaudit.limits import Limits
 from modelaudit.scanners.lzma import fits
+from tests.samples.sample import HARM
 from tests.scanners.streams import ATTACK, ORDINARY, check, look
 
 
@@ -59,3 +60,18 @@ def test_zeros_are_not_read_to_their_end() -> None:
 def test_streams_of_nothing_hide_none() -> None:
     """Readers go on behind an empty stream, and so is it done here."""
     assert look(lzma.compress(b"", lzma.FORMAT_ALONE) * 1000 + lzma.compress(ATTACK, lzma.FORMAT_ALONE)).findings
+
+
+@pytest.mark.parametrize("width", ["b", "h", "i", "q"])
+def test_counted_numbers_are_no_stream(width: str) -> None:
+    """Indices, as every checkpoint has them, are no stream that breaks, whatever their width and number."""
+    for count in (4, 8, 16, 32, 64, 128):
+        for step in (1, 2, 3):
+            numbers = struct.pack(f"<{count}{width}", *(number * step % 120 for number in range(count)))
+            assert look(numbers).formats == (), (count, step)
+
+
+@pytest.mark.parametrize("kept", [40, 60])
+def test_a_pickle_that_is_cut_short_is_still_one(kept: int) -> None:
+    """It has acted before its reader misses the end."""
+    assert look(lzma.compress(HARM.pickle(), format=lzma.FORMAT_ALONE)[:kept]).formats == ("lzma",)

@@ -124,7 +124,7 @@ NEAR: dict[str, Inspection] = {
     "functions that add up": look(doubling(10)),
     "compiled code beside the model": look(running(context("model_qnn.bin"))),
     "compiled code in the model": look(running(context(b"/\x00\x01../" + bytes(range(200))))),
-    "texts of a vocabulary": look(with_weights(number(1, 2) + number(2, 8) + text(6, "antidisestablish") + text(6, "x"))),
+    "texts of a vocabulary": look(with_weights(number(1, 2) + number(2, 8) + text(6, "a longer word than most"))),
     "words of code": look(model(pair(14, "labels", "import export system eval exec class"))),
     "a function with a domain of its own": look(model(function("Relu", node("Abs"), domain="own"))),
 }
