@@ -171,6 +171,21 @@ def test_packed_code_is_scanned_itself() -> None:
     assert all("text run at" in finding.location for finding in inside)
 
 
+@pytest.mark.parametrize(
+    ("body", "loud"),
+    [
+        ("for name in ['numpy.' + part for part in ['fft', 'lib']]:\n        eval(name)", False),
+        ("for name in ['os.' + part for part in ['fft', 'abort()']]:\n        eval(name)", True),
+        ("for name in ['__imp' + part for part in ['ort__']]:\n        eval(name)", True),
+        ("import os\n    for name in ['re' + part for part in ['boot']]:\n        os.system(name)", True),
+    ],
+)
+def test_names_put_together_are_no_decoded_code(body: str, loud: bool) -> None:
+    """To evaluate a dotted name looks it up and calls nothing. The same text as a command does."""
+    found = look(f"def f():\n    {body}")
+    assert bool({"python-source-decoded-code", "python-source-command"} & {one.rule for one in found.findings}) is loud
+
+
 @pytest.mark.parametrize("words", ["['./x', '--version']", "['sh', x, '--version']", "'x --version; y'", "'x -c'"])
 def test_only_a_bare_program_may_be_asked_for_its_version(words: str) -> None:
     """A program of the model's own is started whatever it is asked, and so is what a shell finds behind it."""

@@ -41,6 +41,7 @@ _ANSWER: Final = re.compile(r"\.(?:text|content|(?:read|json|recv|recvfrom|decod
 _ELSEWHERE: Final = re.compile(
     r"^(?:/tmp/|/var/tmp/|/dev/shm/|/run/user/|https?://|ftp://)|^[\w./\\-]+\.(?:txt|dat|bin|log|png|jpe?g|gif|pkl|npy|bak)$"
 )
+_DOTTED: Final = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*){0,20}", re.ASCII)
 _WRITES: Final = re.compile(r"[wax+]")
 _MEMORY: Final = frozenset(("process", "execute", "load", "network", "memory"))
 
@@ -156,7 +157,7 @@ class Report:
         taints: set[str] = set()
         for source in self._program.sources(act):
             if isinstance(source, Constant):
-                if source.decoded:
+                if source.decoded and not (effect(act.path.name) == "execute" and _names_only(source.value)):
                     taints.add("decoded")
                 if isinstance(source.value, str) and _SECRET.search(source.value):
                     taints.add("secret")
@@ -256,6 +257,13 @@ class Report:
             if sockets and "os.dup2" in names and len(names) > len(sockets) + 1:
                 evidence: Evidence = {"name": "socket, dup2", "within": within or "the module itself"}
                 yield Hit("python-source-reverse-shell", None, evidence)
+
+
+def _names_only(text: object) -> bool:
+    """Whether running any of these does nothing: a dotted name is looked up, and only Python's own lead to code."""
+    if isinstance(text, list):
+        return all(isinstance(item, str) and _names_only(item) for item in text)
+    return isinstance(text, str) and "__" not in text and _DOTTED.fullmatch(text) is not None
 
 
 def _taint(source: Path) -> str:
