@@ -24,6 +24,7 @@ _KERAS: Final = frozenset(
      "keras_contrib", "keras_applications", "keras_preprocessing", "keras_tuner", "keras_rs", "kerastuner")
 )  # fmt: skip
 _OWN: Final = frozenset(("", "builtins", "__main__", "__builtin__"))  # what Keras looks up among its own objects
+_OF_SYSTEM: Final = frozenset(("os", "posix", "nt", "subprocess", "sys", "ctypes", "pickle", "marshal", "importlib"))
 _SWITCHES: Final = frozenset(("enable_unsafe_deserialization", "disable_safe_mode", "SafeModeScope"))
 # Functions of Keras in these places are tools, not parts of a model.
 _TOOLS: Final = re.compile(
@@ -154,6 +155,8 @@ class _Report:
             ):
                 yield Hit("keras-config-callable", None, {**where, "why": verdict.why})
             return
+        if one.packaged and one.module not in _OF_SYSTEM:
+            return  # a package that somebody registers classes for: any word will do, `code` and `test` too
         module = known.judge(one.module, "")
         if Level.DANGEROUS in (verdict.level, module.level):
             why = verdict.why if verdict.level is Level.DANGEROUS else module.why

@@ -8,6 +8,7 @@ nothing here imports the scanner. The hostile samples are harmless in effect: th
 from collections.abc import Iterator
 
 from tests.samples import (
+    besides,
     broken,
     camouflage,
     code,
@@ -78,6 +79,7 @@ HOSTILE = (
     manifestfiles,
     flaxfiles,
     orbaxfiles,
+    besides,
 )
 
 

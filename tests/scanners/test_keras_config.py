@@ -75,6 +75,7 @@ FIRING: dict[str, tuple[list[Tree | bytes], Tree | bytes]] = {
         model(
             dense(kernel_initializer=function("my_initializer"), activation=function("relu", "keras.activations")),
             layer("My", None, registered="mypkg>My"),
+            layer("Dense", registered="code>InteractiveInterpreter"),
             layer("Net", "__main__", registered="Net"),
             compile_config={"loss": function("my_loss"), "metrics": ["accuracy", function("f1")], "optimizer": "adam"},
             inputs=[KERAS_TENSOR],
