@@ -9,7 +9,6 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
-from hashlib import blake2b
 from heapq import heapify, heapreplace
 from typing import Protocol, cast
 
@@ -19,7 +18,19 @@ from modelaudit.catalogue import Catalogue, Format
 from modelaudit.errors import Absent, LimitExceeded, Missing, ParseError
 from modelaudit.identify import Identifier, polyglot
 from modelaudit.limits import Limits
-from modelaudit.model import Asset, Child, Evidence, Finding, Hit, Inspection, Note, Scalar, Severity, Status
+from modelaudit.model import (
+    Asset,
+    Child,
+    Evidence,
+    Finding,
+    Hit,
+    Inspection,
+    Note,
+    Scalar,
+    Severity,
+    Status,
+    finding_id,
+)
 from modelaudit.unpack import Budget, UnpackedBlob, open_child
 from modelaudit.weights import Item, Mode, Ration, Yielded
 
@@ -327,9 +338,8 @@ class _Run:
         values = _Template(details)
         message = _shown(rule.message.format_map(values), 2 * self._limits.evidence_chars)
         place = location if hit.offset is None else f"{location} (pos {hit.offset})"
-        identity = "\0".join((location, hit.rule, str(hit.offset), message))
         finding = Finding(
-            id=blake2b(identity.encode(), digest_size=10).hexdigest(),
+            id=finding_id(location, hit.rule, hit.offset, message),
             rule=hit.rule,
             severity=hit.severity or rule.severity,
             message=message,

@@ -3,6 +3,7 @@
 import enum
 import math
 from collections.abc import Mapping
+from hashlib import blake2b
 from typing import Literal
 
 import msgspec
@@ -130,8 +131,17 @@ class Note(msgspec.Struct, frozen=True):
     offset: int | None = None
 
 
+# What became of an object since its last record: never seen; another version of it; the same version, looked at again
+# (by other rules, or because it could not be looked at wholly once); the same, not read again; listed no more.
+Change = Literal["new", "changed", "rescanned", "unchanged", "gone"]
+FindingChange = Literal["new", "unchanged", "fixed"]
+
+
 class Finding(msgspec.Struct, frozen=True):
-    """One finding as reported. `id` is stable from run to run for the same object and place."""
+    """One finding as reported. `id` is stable from run to run for the same object and place.
+
+    `change` says what became of it since the object's last record; only with `--state`.
+    """
 
     id: str
     rule: str
@@ -141,6 +151,13 @@ class Finding(msgspec.Struct, frozen=True):
     location: str
     offset: int | None = None
     details: Evidence = {}
+    change: FindingChange | None = None
+
+
+def finding_id(location: str, rule: str, offset: int | None, message: str) -> str:
+    """The `id` of a finding at `location` (without its offset)."""
+    identity = "\0".join((location, rule, str(offset), message))
+    return blake2b(identity.encode(), digest_size=10).hexdigest()
 
 
 Status = Literal["scanned", "partial", "skipped", "failed"]
@@ -168,7 +185,8 @@ class Target(msgspec.Struct, frozen=True):
     """One object that a source listed. `version` is its ETag, generation, or size and mtime.
 
     `key` is what the source needs to read it again; `uri` is what people see (no secret in it).
-    `skip` is set when the source itself knows that it cannot be scanned: (reason, message).
+    `skip` is set when the source itself knows that it cannot be scanned: (reason, message). `modified` is the time of
+    its last change where `version` alone could be the same for other bytes (an ETag is an MD5).
     """
 
     uri: str
@@ -178,10 +196,15 @@ class Target(msgspec.Struct, frozen=True):
     sha256: str | None = None
     skip: tuple[str, str] | None = None
     failed: bool = False
+    modified: str | None = None
 
 
-class FileReport(msgspec.Struct, frozen=True, tag="file", tag_field="type"):
-    """The one record of a listed object."""
+class FileReport(msgspec.Struct, frozen=True, tag="file", tag_field="type", omit_defaults=True):
+    """The one record of a listed object.
+
+    With `--state`, `change` says what became of the object since its last record, each finding's `change` what became
+    of that, and `fixed` holds what was found then and is there no more; `fixed_cut` counts what was left out.
+    """
 
     uri: str
     size: int | None
@@ -199,6 +222,9 @@ class FileReport(msgspec.Struct, frozen=True, tag="file", tag_field="type"):
     assets: tuple[Asset, ...]
     assets_cut: int
     duration_ms: float
+    change: Change | None = None
+    fixed: tuple[Finding, ...] = ()
+    fixed_cut: int = 0
 
     @property
     def incomplete(self) -> bool:
@@ -209,8 +235,10 @@ class FileReport(msgspec.Struct, frozen=True, tag="file", tag_field="type"):
 
 
 # An object that is skipped for one of these reasons leaves nothing unscanned: it holds no model, or the object that
-# it leads to has a record of its own, or nothing was meant to be read.
-NOTHING_TO_SCAN = frozenset(("unsupported", "empty", "special_file", "symlink_broken", "symlink_folder", "dry_run"))
+# it leads to has a record of its own, or nothing was meant to be read, or it is not there any more.
+NOTHING_TO_SCAN = frozenset(
+    ("unsupported", "empty", "special_file", "symlink_broken", "symlink_folder", "dry_run", "gone")
+)
 
 # How a run ended: through to the end; --max-total-size was spent; Ctrl-C; SIGTERM; the reader of the output went
 # away; something that is no object failed (the workers, the output, a fault of ours).
@@ -222,6 +250,7 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True, tag="run", tag_field=
 
     `schema` names the shape of all records; its number changes when a field goes away or changes its meaning,
     and stays when one is added. `settings` are those that shape the result. `paths_cut` counts paths left out.
+    `resumed`: the run was killed and goes on, under the same `run_id`.
     """
 
     schema: str = "modelaudit/1"
@@ -231,16 +260,19 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True, tag="run", tag_field=
     paths: tuple[str, ...]
     paths_cut: int = 0
     settings: Evidence = {}
+    resumed: bool = False
 
 
-class Summary(msgspec.Struct, frozen=True, kw_only=True, tag="summary", tag_field="type"):
+class Summary(msgspec.Struct, frozen=True, kw_only=True, tag="summary", tag_field="type", omit_defaults=True):
     """The last record of a run. Its numbers add up over the `file` records.
 
     `objects` counts them, `by_status` splits `objects`, `reasons` splits those that are not `scanned`, and
     `files_scanned` are the scanned and the partial ones. `incomplete` counts the objects that should have been
     looked at and were not, or not wholly: without findings they make the exit code 2. `by_severity` splits
     `findings`; `findings_cut` were found and not kept. `formats` and `scanners` count objects. `bytes_listed` adds
-    up the sizes that are known, `bytes_read` what was read.
+    up the sizes that are known, `bytes_read` what was read. With `--state`, `by_change` splits `objects` by what
+    became of them since their last records, and `findings_by_change` counts new, unchanged and fixed findings; the
+    fixed ones are not among `findings`.
     """
 
     run_id: str
@@ -262,3 +294,5 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True, tag="summary", tag_fiel
     scanners: dict[str, int]
     bytes_listed: int
     bytes_read: int
+    by_change: dict[Change, int] = {}
+    findings_by_change: dict[FindingChange, int] = {}

@@ -20,15 +20,15 @@ LAYERS = [
     {"parsers", "identify", "unpack"},
     {"scanners", "weights"},
     {"engine"},
-    {"workers", "sources", "sinks", "settings", "progress", "logs"},
+    {"workers", "sources", "sinks", "state", "settings", "progress", "logs"},
     {"pipeline"},
     {"api", "inprocess"},
     {"cli", "__init__", "__main__"},
 ]
 # Rows of which the members know nothing of each other.
-STRANGERS = [{"parsers", "identify", "unpack"}, {"workers", "sources", "sinks", "logs"}]
+STRANGERS = [{"parsers", "identify", "unpack"}, {"workers", "sources", "sinks", "state", "logs"}]
 # Each of these appears in one place only.
-ONLY_IN = {"aiobotocore": "sources/s3", "botocore": "sources/s3", "aiohttp": "sources/", "typer": "cli/", "structlog": "logs", "rich": ""}
+ONLY_IN = {"aiobotocore": "sources/s3", "botocore": "sources/s3", "aiohttp": "sources/", "typer": "cli/", "structlog": "logs", "rich": "", "sqlite3": "state/"}
 
 
 def place(path: Path) -> str:

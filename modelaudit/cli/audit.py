@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Sequence
 from contextlib import closing
 from functools import partial
+from typing import TYPE_CHECKING
 
 import anyio
 import anyio.to_thread
@@ -20,18 +21,22 @@ from modelaudit.cli.trouble import explain, tell
 from modelaudit.errors import SinkClosed, SinkFailed, UsageError
 from modelaudit.logs import Log, redacted
 from modelaudit.model import Ended, FileReport, RunRecord, Summary
+from modelaudit.pipeline import remembering
 from modelaudit.pipeline import run as run_pipeline
 from modelaudit.pipeline.statistics import Statistics
 from modelaudit.progress import watched
 from modelaudit.settings import Settings
 from modelaudit.sinks import open_sink
 from modelaudit.sinks.interface import Sink
+from modelaudit.sinks.ndjson import written
 from modelaudit.sinks.output import Output
 from modelaudit.sources import source_for
 from modelaudit.sources.interface import shown
 from modelaudit.sources.local import local_path
 from modelaudit.workers.launch import Nursery
 
+if TYPE_CHECKING:
+    from modelaudit.pipeline.history import History
 
 _OURS = (b'{"type":"run","schema":"modelaudit/', b'{\n  "schema": "modelaudit/', "───".encode(), b"---")
 
@@ -41,23 +46,41 @@ def execute(settings: Settings, nursery: Nursery | None = None) -> int:
     for path in settings.paths:
         source_for(path, settings.access)
     _spare_inputs(settings)
-    output = Output.standard() if settings.output in (None, "-") else Output.file(str(settings.output))
+    with remembering(settings) as history:
+        return _execute(settings, history, nursery)
+
+
+def _execute(settings: Settings, history: "History | None", nursery: Nursery | None) -> int:
+    lines = settings.format in (None, "ndjson")
+    killed = history.run.place if history is not None and lines else None
+    place = None if killed is None else (killed.offset, killed.tail)
+    output = Output.standard() if settings.output in (None, "-") else Output.file(str(settings.output), place)
     settings = within(_leaving_out(settings, output))
+    if history is not None:
+        history.start(output.mark if lines else _nowhere, output.kept_bytes > 0)
     with (
         closing(open_sink(settings, output)) as sink,
         Log(verbose=settings.verbose, quiet=settings.quiet, colour=settings.colour) as log,
     ):
         for notice in settings.notices:
             log.warning(notice)
-        return _Audit(settings, output, sink, log, nursery).run()
+        return _Audit(settings, output, sink, log, nursery, history).run()
 
 
 class _Audit:
     """One run with its sink and its numbers."""
 
     def __init__(
-        self, settings: Settings, output: Output, sink: Sink, log: Log, nursery: Nursery | None = None
+        self,
+        settings: Settings,
+        output: Output,
+        sink: Sink,
+        log: Log,
+        nursery: Nursery | None = None,
+        history: "History | None" = None,
     ) -> None:
+        self._history = history
+        self._forgets = False
         self._nursery = nursery
         self._settings = settings
         self._output = output
@@ -67,13 +90,17 @@ class _Audit:
 
     def run(self) -> int:
         """Scan, write the last record, say what there is to say; gives the exit code."""
-        run = _record(self._settings)
+        run = _record(self._settings, self._history)
         ended: Ended = "failed"
         try:
             self._sink.start(run)
+            self._begin()
             ended = self._scan()
             summary = self._statistics.summary(run.run_id, ended)
             self._sink.finish(summary)
+            if self._history is not None:
+                self._history.finish(ended)
+                self._tell_trouble()
             self._say(summary)
         except SinkClosed:
             ended = "closed"
@@ -84,10 +111,24 @@ class _Audit:
             ended = _stopped(stop)
         return self._statistics.exit_code(ended)
 
+    def _begin(self) -> None:
+        """Count what the output has already from before the run was killed; note where it goes on."""
+        if self._output.kept_bytes:
+            for report in written(self._output.name, self._output.kept_bytes):
+                self._statistics.add(report)
+        if self._history is not None:
+            self._history.begun()
+
+    def _tell_trouble(self) -> None:
+        """Say once that nothing more is remembered."""
+        if self._history is not None and self._history.trouble is not None and not self._forgets:
+            self._forgets = True
+            self._log.warning(self._history.trouble)
+
     def _scan(self) -> Ended:
         """How the run ended. What fails and is neither an object nor the output is told, not raised."""
         trouble: BaseException
-        run = partial(run_pipeline, self._settings, nursery=self._nursery, signals=True)
+        run = partial(run_pipeline, self._settings, nursery=self._nursery, signals=True, history=self._history)
         with closing(watched(self._settings.quiet or (self._output.terminal and self._writes_on))) as progress:
             try:
                 with stopping.held():  # until the flow heeds them
@@ -114,6 +155,7 @@ class _Audit:
         for report in batch:
             self._statistics.add(report)
             self._sink.write(report)
+        self._tell_trouble()
 
     def _say(self, summary: Summary) -> None:
         """What whoever started the run should hear of, where the output itself is not in front of them."""
@@ -133,27 +175,33 @@ def _stopped(stop: KeyboardInterrupt) -> Ended:
     return "terminated" if isinstance(stop, stopping.Terminated) else "interrupted"
 
 
-def _record(settings: Settings) -> RunRecord:
+def _nowhere() -> None:
+    """Where an output stands that a run cannot go on with after a kill: it is written at the end, or in one piece."""
+
+
+def _record(settings: Settings, history: "History | None") -> RunRecord:
     return RunRecord(
         version=__version__,
-        run_id=uuid.uuid4().hex,
+        run_id=uuid.uuid4().hex if history is None else history.run.run_id,
         started=round(time.time(), 6),
         paths=tuple(shown(redacted(path)) for path in settings.paths),
         settings=settings.worth_knowing(),
+        resumed=history is not None and history.run.resumed,
     )
 
 
 def _leaving_out(settings: Settings, output: Output) -> Settings:
-    """`settings` that leave out the output file itself, should it lie in a folder that is scanned."""
-    if output.name != settings.output:
-        return settings
-    own = os.path.realpath(output.name)
+    """`settings` that leave out our own files (output, state), should they lie in a folder that is scanned."""
+    ours = [output.name] if output.name == settings.output else []
+    if settings.state is not None:
+        ours += [settings.state + ending for ending in ("", "-wal", "-journal")]
     excluded = list(settings.exclude)
     for path in settings.paths:
         if source_for(path) == "file":
             folder = os.path.join(os.path.realpath(local_path(path)), "")
-            if own.startswith(folder):
-                excluded.append(glob.escape(shown(os.path.join(local_path(path), own.removeprefix(folder)))))
+            for own in map(os.path.realpath, ours):
+                if own.startswith(folder):
+                    excluded.append(glob.escape(shown(os.path.join(local_path(path), own.removeprefix(folder)))))
     return msgspec.structs.replace(settings, exclude=tuple(excluded))
 
 
@@ -161,6 +209,8 @@ def _spare_inputs(settings: Settings) -> None:
     """Raise `UsageError` where --output would empty a file that is named to be read."""
     if settings.output in (None, "-"):
         return
+    if settings.state is not None and os.path.realpath(settings.state) == os.path.realpath(str(settings.output)):
+        raise UsageError(f"--output {settings.output}: that is the file of --state; name another one")
     for path in (*settings.paths, *([settings.config] if settings.config else [])):
         if source_for(path) == "file" and _is_input(str(settings.output), local_path(path)):
             raise UsageError(f"--output {settings.output}: that is a file to be read; name another one")

@@ -109,6 +109,14 @@ JfrogAccessToken = Annotated[
         metavar="TOKEN", help="Access token for Artifactory. Better: JFROG_ACCESS_TOKEN.", rich_help_panel=_SERVERS
     ),
 ]
+State = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE",
+        help="Remember there what was scanned: unchanged objects are not read again, a killed run goes on.",
+        rich_help_panel=_READ,
+    ),
+]
 DryRun = Annotated[
     bool,
     typer.Option("--dry-run", help="List what would be looked at, with sizes; read nothing.", rich_help_panel=_READ),

@@ -1,7 +1,8 @@
 """A whole run: sources and workers are opened, the flow goes through them, and everything is closed again."""
 
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from contextlib import AbstractContextManager, AsyncExitStack, nullcontext
+from typing import TYPE_CHECKING
 
 import anyio
 
@@ -19,6 +20,9 @@ from modelaudit.workers.pool import Pool
 from modelaudit.workers.starter import Starter
 from modelaudit.workers.wire import Setup
 
+if TYPE_CHECKING:
+    from modelaudit.pipeline.history import History
+
 
 async def run(
     settings: Settings,
@@ -27,8 +31,11 @@ async def run(
     *,
     nursery: Nursery | None = None,
     signals: bool = False,
+    history: "History | None" = None,
 ) -> Ended:
     """Audit everything that `settings.paths` name; hand each record to `deliver`. Gives how the run ended.
+
+    With `history` (see `remembering`), what it knows is not read again.
 
     Workers come from `nursery`, should one have been started already; it is closed at the end.
 
@@ -36,13 +43,18 @@ async def run(
     that no source knows, `WorkersUnavailable` when no worker starts, and whatever `deliver` raises.
     """
     try:
-        return await _run(settings, deliver, progress, nursery, signals)
+        return await _run(settings, deliver, progress, nursery, signals, history)
     except BaseExceptionGroup as group:
         raise first_cause(group) from None
 
 
 async def _run(
-    settings: Settings, deliver: Deliver, progress: Progress, nursery: Nursery | None, signals: bool
+    settings: Settings,
+    deliver: Deliver,
+    progress: Progress,
+    nursery: Nursery | None,
+    signals: bool,
+    history: "History | None",
 ) -> Ended:
     limits = settings.limits
     policy = Policy(settings.include, settings.exclude, settings.suppress, settings.severity)
@@ -59,6 +71,7 @@ async def _run(
             policy=policy,
             progress=progress,
             reads_whole=setup.weights == "on",
+            history=history,
         )
         async with anyio.create_task_group() as group:
             if signals:  # before anything that takes time: a stop must be heard from the beginning
@@ -67,6 +80,15 @@ async def _run(
                 await flow.run()
             group.cancel_scope.cancel()
     return flow.ended
+
+
+def remembering(settings: Settings) -> "AbstractContextManager[History | None]":
+    """The memory that `settings` ask for; None in the block if they ask for none. Raises `UsageError`."""
+    if settings.state is None or settings.dry_run:
+        return nullcontext()
+    from modelaudit.pipeline.history import remembering as history_of  # SQLite is not for every run
+
+    return history_of(settings, settings.state, _weights(settings))
 
 
 def _weights(settings: Settings) -> WeightsMode:

@@ -4,6 +4,7 @@ import os
 import signal
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import anyio
 import anyio.abc
@@ -20,8 +21,11 @@ from modelaudit.progress import Progress
 from modelaudit.sources.interface import Source, shown
 from modelaudit.workers.pool import Pool
 
+if TYPE_CHECKING:
+    from modelaudit.pipeline.history import Done, History, Known
+
 Deliver = Callable[[Sequence[FileReport]], Awaitable[None]]
-Listed = tuple[Source, Target]
+Listed = tuple[Source, Target, "Known | None"]
 
 _BATCH = 256  # records handed over in one go
 _GATHER_SECONDS = 0.005  # and waited for, so that a thousand small files are not a thousand hand-overs
@@ -32,7 +36,7 @@ _DRY_RUN = Inspection(status="skipped", reason="dry_run", message="listed, not r
 class Flow:
     """One run: `places` are (source, path) pairs; each record goes to `deliver`, in batches, as it is known.
 
-    `reads_whole`: much of each object will be read, not just what says what it is.
+    `reads_whole`: much of each object will be read, not just what says what it is. `history` is the run's memory.
 
     `ended` says how the run ended: `complete`, `interrupted`, `terminated`, `closed` or `budget`.
     """
@@ -48,7 +52,9 @@ class Flow:
         policy: Policy,
         progress: Progress,
         reads_whole: bool = False,
+        history: "History | None" = None,
     ) -> None:
+        self._history = history
         self._places = places
         self._auditor = None if pool is None else Auditor(pool, limits, hints, reads_whole)
         self._deliver = deliver
@@ -56,6 +62,7 @@ class Flow:
         self._policy = policy
         self._progress = progress
         self._work = anyio.CancelScope()
+        self._all_listed = False
         self.ended: Ended = "complete"
 
     async def run(self) -> None:
@@ -64,7 +71,7 @@ class Flow:
         Raises what `deliver` raises, after everything has been let go.
         """
         listed_in, listed_out = anyio.create_memory_object_stream[Listed](self._limits.page_objects)
-        reports_in, reports_out = anyio.create_memory_object_stream[FileReport](_BATCH)
+        reports_in, reports_out = anyio.create_memory_object_stream["Done"](_BATCH)
         with listed_in, listed_out, reports_in, reports_out:
             async with anyio.create_task_group() as group:
                 group.start_soon(self._hand_over, reports_out)
@@ -90,47 +97,55 @@ class Flow:
                 except SourceError as error:  # one place that cannot be listed is one record
                     uri = shown(redacted(path))
                     failed = Target(uri=uri, key=uri, skip=(error.reason, error.message), failed=True)
-                    await listed.send((source, failed))
+                    await self._send(source, [failed], listed)
+        self._all_listed = True
         self._progress.listing_done()
 
     async def _list_place(self, source: Source, path: str, listed: MemoryObjectSendStream[Listed]) -> None:
         async for page in source.list(path):
             wanted = [target for target in page if self._policy.wants(target)]
             self._progress.listed(len(wanted), sum(target.size or 0 for target in wanted))
-            for target in wanted:
-                await listed.send((source, target))
+            await self._send(source, wanted, listed)
 
-    async def _audit(
-        self, listed: MemoryObjectReceiveStream[Listed], reports: MemoryObjectSendStream[FileReport]
-    ) -> None:
-        async for source, target in listed:
+    async def _send(self, source: Source, targets: Sequence[Target], listed: MemoryObjectSendStream[Listed]) -> None:
+        if self._history is None:
+            for target in targets:
+                await listed.send((source, target, None))
+            return
+        for target, known in await self._history.recall(source, targets):
+            await listed.send((source, target, known))
+
+    async def _audit(self, listed: MemoryObjectReceiveStream[Listed], reports: "MemoryObjectSendStream[Done]") -> None:
+        async for source, target, known in listed:
             try:
-                done = await self._one(source, target)
+                done, entry = await self._one(source, target, known)
             except anyio.get_cancelled_exc_class():
                 with anyio.CancelScope(shield=True), suppress(anyio.BrokenResourceError):
-                    await reports.send(report(target, _INTERRUPTED, 0, 0))  # unless nobody listens any more
+                    await reports.send((report(target, _INTERRUPTED, 0, 0), None))  # unless nobody listens any more
                 raise
-            await reports.send(self._policy.judge(done))
+            await reports.send((self._policy.judge(done), entry))
 
-    async def _one(self, source: Source, target: Target) -> FileReport:
+    async def _one(self, source: Source, target: Target, known: "Known | None") -> "Done":
         if self._auditor is None:
-            return report(target, refusal(target, self._limits) or _DRY_RUN, 0, 0)
-        return await self._auditor.audit(source, target)
+            return report(target, refusal(target, self._limits) or _DRY_RUN, 0, 0), None
+        if self._history is None or known is None:
+            return await self._auditor.audit(source, target), None
+        return await self._history.audit(self._auditor, source, target, known)
 
     async def _leftover(
-        self, listed: MemoryObjectReceiveStream[Listed], reports: MemoryObjectSendStream[FileReport]
+        self, listed: MemoryObjectReceiveStream[Listed], reports: "MemoryObjectSendStream[Done]"
     ) -> None:
         """Record what was listed and not begun when the run was stopped; close the way to delivery."""
         with anyio.CancelScope(shield=True):
             async with listed, reports:
                 while True:
                     try:
-                        _, target = listed.receive_nowait()
+                        _, target, _ = listed.receive_nowait()
                     except (anyio.WouldBlock, anyio.EndOfStream):
                         return
-                    await reports.send(report(target, _INTERRUPTED, 0, 0))
+                    await reports.send((report(target, _INTERRUPTED, 0, 0), None))
 
-    async def _hand_over(self, reports: MemoryObjectReceiveStream[FileReport]) -> None:
+    async def _hand_over(self, reports: "MemoryObjectReceiveStream[Done]") -> None:
         """Deliver what is there, as much as there is; after a failure nothing more, but keep the way clear."""
         failure: ModelauditError | None = None
         async with reports:
@@ -139,18 +154,28 @@ class Flow:
                 batch = [first]
                 while len(batch) < _BATCH and reports.statistics().current_buffer_used:
                     batch.append(reports.receive_nowait())
-                for done in batch:
+                for done, _ in batch:
                     self._progress.done(done)
                 if failure is not None:
                     continue
                 try:
-                    with anyio.CancelScope(shield=True):
-                        await self._deliver(batch)
+                    await self._hand_on(batch)
                 except ModelauditError as error:  # raised again below, when all has been let go
                     failure = error
                     self.stop("closed")
         if failure is not None:
             raise failure
+        if self._history is not None and self._all_listed and self.ended == "complete":
+            async for vanished in self._history.vanished():
+                await self._hand_on(vanished)
+
+    async def _hand_on(self, batch: "Sequence[Done]") -> None:
+        """Deliver, and then keep what has been delivered: a kill in between must not lose a record."""
+        with anyio.CancelScope(shield=True):
+            await self._deliver([done for done, _ in batch])
+            entries = [entry for _, entry in batch if entry is not None]
+            if self._history is not None and entries:
+                await self._history.keep(entries)
 
 
 async def heed_signals(flow: Flow, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:

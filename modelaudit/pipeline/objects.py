@@ -69,13 +69,14 @@ class Auditor:
         self._surroundings = Surroundings()
         self.total = TotalBudget(limits.max_total_bytes)
 
-    async def audit(self, source: Source, target: Target) -> FileReport:
+    async def audit(self, source: Source, target: Target, asked: dict[str, Names | None] | None = None) -> FileReport:
         """The one record of `target`, whatever happens short of cancellation.
 
-        Raises `WorkersUnavailable` when no worker can be started at all.
+        `asked` is filled with the names around the object that the scan asked for, by folder. Raises
+        `WorkersUnavailable` when no worker can be started at all.
         """
         started = time.monotonic()
-        flow = _Flow(self, source, target)
+        flow = _Flow(self, source, target, {} if asked is None else asked)
         try:
             self._refuse(target)
             found = await flow.twice()
@@ -86,6 +87,10 @@ class Auditor:
         except OSError as error:
             found = Inspection(status="failed", reason="unreadable", message=f"{target.uri}: {error.strerror}")
         return report(flow.target, found, flow.bytes_read, time.monotonic() - started)
+
+    async def names(self, source: Source, target: Target, folder: str) -> Names | None:
+        """What lies in `folder` beside `target`, as a scan that asks would be told."""
+        return await self._surroundings.names(source, target, folder)
 
     def _refuse(self, target: Target) -> None:
         """Stop before anything is read, where that is already decided."""
@@ -99,12 +104,12 @@ class Auditor:
 class _Flow:
     """One object on its way. `target` gains the size and version that the first read told."""
 
-    def __init__(self, auditor: Auditor, source: Source, target: Target) -> None:
+    def __init__(self, auditor: Auditor, source: Source, target: Target, folders: dict[str, Names | None]) -> None:
         self._auditor = auditor
         self._limits = auditor._limits
         self._source = source
         self._seconds = self._limits.timeout_seconds
-        self._folders: dict[str, Names | None] = {}
+        self._folders = folders
         self.target = target
         self.bytes_read = 0
 
@@ -242,7 +247,7 @@ class _Flow:
                 return outcome
             asked = [folder for folder in outcome.folders[: self._limits.rounds] if folder not in self._folders]
             for folder in asked:
-                names = await self._auditor._surroundings.names(self._source, self.target, folder)
+                names = await self._auditor.names(self._source, self.target, folder)
                 self._folders[folder] = names
             if outcome.ranges or not asked:
                 return outcome

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import get_args
 
-from modelaudit.model import Ended, FileReport, Severity, Status, Summary
+from modelaudit.model import Change, Ended, FileReport, FindingChange, Severity, Status, Summary
 
 _NAMES = 100  # different reasons, formats and scanners counted by name; a worker in hostile hands may invent any
 _NAME_CHARS = 64
@@ -28,6 +28,8 @@ class Statistics:
         self._formats: Counter[str] = Counter()
         self._scanners: Counter[str] = Counter()
         self._totals: Counter[str] = Counter()
+        self._changes: Counter[Change] = Counter()
+        self._findings: Counter[FindingChange] = Counter()
 
     def add(self, report: FileReport) -> None:
         """Count one record."""
@@ -37,6 +39,11 @@ class Statistics:
         self._totals["incomplete"] += report.incomplete
         for finding in report.findings:
             self._severity[finding.severity] += 1
+            if finding.change is not None:
+                self._findings[finding.change] += 1
+        if report.change is not None:
+            self._changes[report.change] += 1
+        self._findings["fixed"] += len(report.fixed)
         _count(self._formats, report.formats)
         _count(self._scanners, report.scanners)
         self._totals["findings_cut"] += report.findings_cut
@@ -83,6 +90,10 @@ class Statistics:
             scanners=_ranked(self._scanners),
             bytes_listed=self._totals["bytes_listed"],
             bytes_read=self._totals["bytes_read"],
+            by_change={change: self._changes[change] for change in get_args(Change)} if self._changes else {},
+            findings_by_change={change: self._findings[change] for change in get_args(FindingChange)}
+            if self._changes
+            else {},
         )
 
 

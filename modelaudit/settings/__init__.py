@@ -39,13 +39,14 @@ _ELSEWHERE = ("config", "targets")  # known in the environment, refused in a fil
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that the user decides about one run.
 
-    `format` None means text on a terminal and ndjson elsewhere; `output` None means standard output. `config`
-    is the file that was used. `notices` are sentences for the user.
+    `format` None means text on a terminal and ndjson elsewhere; `output` None means standard output. `state`
+    is the file of what was scanned before. `config` is the file that was used. `notices` are sentences for the user.
     """
 
     paths: tuple[str, ...] = ()
     format: Format | None = None
     output: str | None = None
+    state: str | None = None
     limits: Limits = Limits()
     workers: int = 1
     include: tuple[str, ...] = ()

@@ -159,6 +159,7 @@ LIMITS: dict[str, tuple[str, Callable[[Said], object]]] = {
 PLAIN: dict[str, Callable[[Said], object]] = {
     "format": _format,
     "output": text,
+    "state": text,
     "workers": _count,
     "include": _list,
     "exclude": _list,

@@ -6,7 +6,7 @@ from contextlib import ExitStack, closing
 
 import msgspec
 
-from modelaudit.model import Evidence, FileReport, Finding, RunRecord, Severity, Status, Summary
+from modelaudit.model import Change, Evidence, FileReport, Finding, FindingChange, RunRecord, Severity, Status, Summary
 from modelaudit.sinks.encoding import encode
 from modelaudit.sinks.output import Output
 from modelaudit.sinks.spool import Spool
@@ -27,6 +27,7 @@ class Issue(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     path: str
     offset: int | None
+    change: FindingChange | None
 
 
 class File(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,16 +49,23 @@ class File(msgspec.Struct, frozen=True, kw_only=True):
     assets: int
     assets_cut: int
     duration_ms: float
+    change: Change | None
+    fixed: int
 
 
 class JsonSink:
-    """The document that scripts read whole: `issues`, `assets` and `files` are arrays with an element a line."""
+    """The document that scripts read whole: `issues`, `fixed`, `assets` and `files` are arrays, an element a line.
+
+    `fixed` is there with `--state` only.
+    """
 
     def __init__(self, output: Output) -> None:
         self._output = output
         self._held = ExitStack()
         self._held.callback(output.close)
-        self._issues, self._assets, self._files = (self._held.enter_context(closing(Spool())) for _ in range(3))
+        self._issues, self._fixed, self._assets, self._files = (
+            self._held.enter_context(closing(Spool())) for _ in range(4)
+        )
         self._run: RunRecord | None = None
 
     def start(self, run: RunRecord) -> None:
@@ -69,6 +77,8 @@ class JsonSink:
         now = round(time.time(), 6)
         for finding in report.findings:
             self._issues.add(encode(_issue(report, finding, now)))
+        for finding in report.fixed:
+            self._fixed.add(encode(_issue(report, finding, now)))
         for asset in report.assets:
             self._assets.add(encode(asset))
         self._files.add(encode(_file(report)))
@@ -85,6 +95,9 @@ class JsonSink:
             yield b"\n  " + encode(name) + b": " + encode(value) + b","
         yield from _array(b"issues", self._issues)
         yield b","
+        if summary.by_change:
+            yield from _array(b"fixed", self._fixed)
+            yield b","
         yield from _array(b"assets", self._assets)
         yield b","
         yield from _array(b"files", self._files)
@@ -146,6 +159,7 @@ def _issue(report: FileReport, finding: Finding, now: float) -> Issue:
         id=finding.id,
         path=report.uri,
         offset=finding.offset,
+        change=finding.change,
     )
 
 
@@ -167,4 +181,6 @@ def _file(report: FileReport) -> File:
         assets=len(report.assets),
         assets_cut=report.assets_cut,
         duration_ms=report.duration_ms,
+        change=report.change,
+        fixed=len(report.fixed),
     )

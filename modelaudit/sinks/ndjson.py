@@ -4,9 +4,11 @@ The schema is `docs/output.schema.json`. Lines are bounded: assets go first, the
 findings, and what was cut is counted in the line itself.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import TypeVar
 
+import msgspec
 from msgspec.structs import replace
 
 from modelaudit.model import FileReport, Finding, RunRecord, Summary
@@ -14,6 +16,7 @@ from modelaudit.sinks.encoding import encode
 from modelaudit.sinks.output import Output
 
 _SHARE = 64  # of a line, for one piece of text where even a record without findings is too long
+_FIXED_SHARE = 4  # of a line that is too long, for findings that are there no more
 _Item = TypeVar("_Item")
 
 
@@ -44,6 +47,17 @@ class NdjsonSink:
         self._output.close()
 
 
+def written(path: str, most_bytes: int) -> Iterator[FileReport]:
+    """The `file` records in the first `most_bytes` of the file `path`; lines that are none are passed over."""
+    decoder = msgspec.json.Decoder(FileReport)
+    with open(path, "rb") as lines:
+        while most_bytes > 0 and (line := lines.readline(most_bytes)):
+            most_bytes -= len(line)
+            if line.startswith(b'{"type":"file"'):
+                with suppress(msgspec.MsgspecError):
+                    yield decoder.decode(line)
+
+
 def run_line(run: RunRecord, most: int) -> bytes:
     """`run` as JSON of at most `most` bytes; settings that are too long are left out, then paths."""
     line = encode(run)
@@ -61,6 +75,8 @@ def file_line(report: FileReport, most: int) -> bytes:
     line = encode(report)
     if len(line) <= most:
         return line
+    fixed = _slimmed(report.fixed, most // _FIXED_SHARE)
+    report = replace(report, fixed=fixed, fixed_cut=report.fixed_cut + len(report.fixed) - len(fixed))
     bare = replace(report, assets=(), assets_cut=report.assets_cut + len(report.assets))
     room = most - len(encode(bare))
     if room >= 0:
@@ -110,4 +126,6 @@ def _clipped(report: FileReport, chars: int) -> FileReport:
         message=clip(report.message),
         formats=(),
         scanners=(),
+        fixed=(),
+        fixed_cut=report.fixed_cut + len(report.fixed),
     )

@@ -17,12 +17,17 @@ _ADVICE = {
     errno.EFBIG: "raise the limit on file sizes (ulimit -f), or write elsewhere with --output",
 }
 
+_TAIL_BYTES = 1024  # by which a file is known again
+
 
 class Output:
     """A descriptor that takes whole pieces: in a file, a piece is there entirely or not at all.
 
-    `name` is what messages call it, `encoding` what its reader expects of text. Use `file` or `standard` to get one.
+    `name` is what messages call it, `encoding` what its reader expects of text. `kept_bytes` were there before and
+    stay. Use `file` or `standard` to get one.
     """
+
+    kept_bytes = 0
 
     def __init__(self, descriptor: int, name: str, *, owned: bool, encoding: str = "utf-8") -> None:
         self._descriptor = descriptor
@@ -32,15 +37,50 @@ class Output:
         self.terminal = os.isatty(descriptor)
         self._regular = stat.S_ISREG(os.fstat(descriptor).st_mode)
         self._written = 0
+        self._tail = b""
 
     @classmethod
-    def file(cls, path: str) -> Self:
-        """The file `path`, emptied or made anew. Raises `UsageError` when it cannot be opened."""
+    def file(cls, path: str, place: tuple[int, bytes] | None = None) -> Self:
+        """The file `path`, emptied or made anew. Raises `UsageError` when it cannot be opened.
+
+        If it still has what `mark` gave as `place`, it is cut there instead, and gone on with: see `kept_bytes`.
+        """
+        kept = None if place is None else cls._cut(path, *place)
+        if kept is not None:
+            return kept
         try:
             return cls(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644), path, owned=True)
         except (OSError, ValueError) as error:
             cause = error.strerror if isinstance(error, OSError) else error
             raise UsageError(f"--output {path}: {cause}; name a file in a folder that you may write to") from error
+
+    @classmethod
+    def _cut(cls, path: str, offset: int, tail: bytes) -> Self | None:
+        """The file `path` with its first `offset` bytes, if those end in `tail`; whatever follows is cut off."""
+        with contextlib.suppress(OSError, ValueError), open(path, "rb+", buffering=0) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode) or not tail:
+                return None
+            file.seek(offset - len(tail))
+            if file.read(len(tail)) != tail:
+                return None
+            file.truncate(offset)
+            output = cls(os.dup(file.fileno()), path, owned=True)  # beginning to write where it was cut
+            output.kept_bytes, output._tail = offset, tail
+            return output
+        return None
+
+    def mark(self) -> tuple[int, bytes] | None:
+        """How many bytes the file has, and the last of them, now that they are on the disk; None if it is not ours.
+
+        Raises `SinkFailed`.
+        """
+        if not (self._owned and self._regular):
+            return None
+        try:
+            os.fdatasync(self._descriptor)
+            return os.lseek(self._descriptor, 0, os.SEEK_CUR), self._tail
+        except OSError as error:
+            raise SinkFailed(f"cannot write to {self.name}: {error.strerror}; look at its disk") from error
 
     @classmethod
     def standard(cls) -> Self:
@@ -81,6 +121,7 @@ class Output:
                 advice = _ADVICE.get(error.errno or 0, "write elsewhere with --output")
                 raise SinkFailed(f"cannot write to {self.name}: {error.strerror}; {advice}") from error
             self._written += count
+            self._tail = bytes(view[max(0, count - _TAIL_BYTES) : count])
             view = view[count:]
 
     def _take_back(self, count: int) -> None:

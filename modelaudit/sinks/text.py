@@ -54,6 +54,7 @@ class TextSink:
         self._held = ExitStack()
         self._held.callback(output.close)
         self._findings = {level: self._held.enter_context(closing(Spool())) for level in Severity}
+        self._fixed = self._held.enter_context(closing(Spool()))
         self._incomplete = self._held.enter_context(closing(Spool()))
         self._dry_run = False
 
@@ -82,6 +83,10 @@ class TextSink:
         """Keep the findings for the end; say what became of the object where that was asked for."""
         for finding in report.findings:
             self._findings[finding.severity].add(msgspec.json.encode(_Shown.of(finding)))
+        for finding in report.fixed:
+            self._fixed.add(
+                f"{visible(finding.location)}: [{finding.severity.upper()}] {visible(finding.message)}".encode()
+            )
         if report.incomplete:
             self._incomplete.add(_line_of(report).encode())
         if self._dry_run and report.reason == "dry_run":
@@ -95,6 +100,10 @@ class TextSink:
         if not self._quiet:
             self._say("", *_numbers(summary, self._dry_run))
         self._replay()
+        if self._fixed.lines:
+            self._say(*([] if self._quiet else [""]), f"Fixed since the last run: {self._fixed.lines}")
+            for line in self._fixed.replay():
+                self._say(f"   {line.decode()}")
         if summary.findings_cut:
             self._say("", f"{summary.findings_cut} more findings were counted and not kept")
         self._say(*self._not_scanned())
@@ -112,7 +121,7 @@ class TextSink:
         for number, line in enumerate(lines, 1):
             finding = msgspec.json.decode(line, type=_Shown)
             level = self._paint(f"[{finding.severity.upper()}]", _COLOURS[finding.severity])
-            entry = [f"{number}. {finding.location}: {level} {finding.message}"]
+            entry = [f"{number}. {finding.location}: {level} {finding.message}{' (new)' if finding.is_new else ''}"]
             if finding.why:
                 entry.append("   " + self._paint(f"Why: {finding.why}", "2"))
             if finding.counts and self._verbose:
@@ -146,6 +155,7 @@ class _Shown(msgspec.Struct, frozen=True, array_like=True):
     location: str
     message: str
     why: str
+    is_new: bool = False
     counts: tuple[int, ...] = ()
     low: float = 0.0
     high: float = 0.0
@@ -153,12 +163,13 @@ class _Shown(msgspec.Struct, frozen=True, array_like=True):
     @classmethod
     def of(cls, finding: Finding) -> "_Shown":
         texts = (visible(finding.location), visible(finding.message), visible(finding.why))
+        is_new = finding.change == "new"
         counts = finding.details.get("histogram")
         low, high = (finding.details.get(name) for name in ("histogram_from", "histogram_to"))
         if not isinstance(counts, list) or not isinstance(low, float | int) or not isinstance(high, float | int):
-            return cls(finding.severity, *texts)
+            return cls(finding.severity, *texts, is_new)
         known = tuple(int(count) for count in counts[:64] if count.isdecimal())
-        return cls(finding.severity, *texts, known, low, high)
+        return cls(finding.severity, *texts, is_new, known, low, high)
 
 
 def _bar(counts: tuple[int, ...], marks: str) -> str:
@@ -204,7 +215,8 @@ def _line_of(report: FileReport) -> str:
     """What became of one object."""
     if report.status == "scanned":
         what = visible("+".join(report.formats)) or "unknown"
-        return f"{visible(report.uri)}: scanned as {what}, {report.bytes_read} bytes read"
+        read = "unchanged" if report.change == "unchanged" else f"{report.bytes_read} bytes read"
+        return f"{visible(report.uri)}: scanned as {what}, {read}"
     message = f": {visible(report.message)}" if report.message else ""
     return f"{visible(report.uri)}: {report.status} ({visible(report.reason or 'unknown')}){message}"
 
@@ -231,6 +243,10 @@ def _numbers(summary: Summary, dry_run: bool) -> Iterator[str]:
     found = [f"{levels[Severity.CRITICAL]} critical", f"{levels[Severity.WARNING]} warnings"]
     found += [f"{levels[level]} {level}" for level in (Severity.INFO, Severity.DEBUG) if levels[level]]
     yield f"Issues found: {', '.join(found) if summary.findings else 'none'}"
+    if summary.by_change:
+        objects = ", ".join(f"{count} {change}" for change, count in summary.by_change.items() if count)
+        issues = ", ".join(f"{count} {change}" for change, count in summary.findings_by_change.items() if count)
+        yield f"Since the last run: objects: {objects}; issues: {issues or 'none'}"
 
 
 def _verdict(summary: Summary, fail_on: Severity, dry_run: bool) -> str:

@@ -35,11 +35,11 @@ GOLDEN = """\
     {"message":"Import of posix.system (warning)","severity":"warning","location":"models/evil.pkl (pos 52)",\
 "details":{"position":52,"module":"posix","function":"system"},"timestamp":1750168823.25,\
 "why":"It runs a command of the author's choice.","rule":"pickle-import","id":"f00d","path":"models/evil.pkl",\
-"offset":52},
+"offset":52,"change":null},
     {"message":"Import of posix.system (critical)","severity":"critical","location":"models/evil.pkl (pos 28)",\
 "details":{"position":28,"module":"posix","function":"system"},"timestamp":1750168823.25,\
 "why":"It runs a command of the author's choice.","rule":"pickle-import","id":"f00d","path":"models/evil.pkl",\
-"offset":28}
+"offset":28,"change":null}
   ],
   "assets": [
     {"path":"models/evil.pkl","type":"pickle","size":null,"tensors":[],"tensors_total":0}
@@ -47,10 +47,10 @@ GOLDEN = """\
   "files": [
     {"path":"models/evil.pkl","size":100,"bytes_read":100,"version":"v1","sha256":null,"formats":["pickle"],\
 "scanners":["pickle"],"status":"scanned","reason":null,"message":null,"severity":"critical","issues":2,\
-"issues_cut":3,"assets":1,"assets_cut":0,"duration_ms":1.5},
+"issues_cut":3,"assets":1,"assets_cut":0,"duration_ms":1.5,"change":null,"fixed":0},
     {"path":"models/slow.pkl","size":100,"bytes_read":0,"version":"v1","sha256":null,"formats":[],"scanners":[],\
 "status":"failed","reason":"timeout","message":"too slow","severity":null,"issues":0,"issues_cut":0,"assets":0,\
-"assets_cut":0,"duration_ms":1.5}
+"assets_cut":0,"duration_ms":1.5,"change":null,"fixed":0}
   ]
 }
 """

@@ -13,16 +13,16 @@ from tests.sinks.records import EVIL, MIXED, RUN, file_output, finding, refused,
 
 GOLDEN = """\
 {"type":"run","schema":"modelaudit/1","version":"0.1.0","run_id":"a1b2","started":1750168822.5,\
-"paths":["models/","s3://bucket/nightly/"],"paths_cut":0,"settings":{"fail_on":"warning"}}
+"paths":["models/","s3://bucket/nightly/"],"paths_cut":0,"settings":{"fail_on":"warning"},"resumed":false}
 {"type":"file","uri":"models/evil.pkl","size":100,"bytes_read":100,"version":"v1","sha256":null,\
 "formats":["pickle"],"scanners":["pickle"],"status":"scanned","reason":null,"message":null,\
 "severity":"critical","findings":[\
 {"id":"f00d","rule":"pickle-import","severity":"warning","message":"Import of posix.system (warning)",\
 "why":"It runs a command of the author's choice.","location":"models/evil.pkl (pos 52)","offset":52,\
-"details":{"module":"posix","function":"system"}},\
+"details":{"module":"posix","function":"system"},"change":null},\
 {"id":"f00d","rule":"pickle-import","severity":"critical","message":"Import of posix.system (critical)",\
 "why":"It runs a command of the author's choice.","location":"models/evil.pkl (pos 28)","offset":28,\
-"details":{"module":"posix","function":"system"}}],\
+"details":{"module":"posix","function":"system"},"change":null}],\
 "findings_cut":3,"assets":[{"path":"models/evil.pkl","type":"pickle","size":null,"tensors":[],"tensors_total":0}],\
 "assets_cut":0,"duration_ms":1.5}
 {"type":"file","uri":"models/notes.txt","size":100,"bytes_read":0,"version":"v1","sha256":null,\

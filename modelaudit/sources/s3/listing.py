@@ -130,7 +130,9 @@ class Listing:
         elif size == 0 and key.endswith("/"):
             skip = ("folder_marker", "an empty object that stands for a folder")
         named, known = f"{self._place.bucket}/{key}", size if 0 <= size < 1 << 63 else None
-        return Target(self._place.uri(key), named, known, etag(entry.get("ETag")), None, skip)
+        when = entry.get("LastModified")
+        modified = None if when is None else str(when)
+        return Target(self._place.uri(key), named, known, etag(entry.get("ETag")), None, skip, modified=modified)
 
     def _failed(self, error: SourceError) -> Target:
         return failed(self._place.uri(), f"{self._place.bucket}/{self._place.key}", error.reason, error.message)
