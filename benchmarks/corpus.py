@@ -22,7 +22,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks import large
 from benchmarks.places import CORPUS
 from benchmarks.shapes import Attack, invent, npy, write_safetensors, write_torch
 
@@ -210,6 +209,12 @@ def _team(folder: Path, rng: random.Random) -> Path:
     return place
 
 
+def _models(folder: Path, tensor_bytes: int) -> None:
+    from benchmarks import large  # only where they are made: it needs h5py, and who measures must stay small
+
+    large.make(folder, tensor_bytes)
+
+
 def _recipes() -> Iterator[tuple[str, Callable[[Path], None]]]:
     yield "pickles", lambda folder: _pickles(folder, _ROWS, _WORDS)
     yield "pickles-quick", lambda folder: _pickles(folder, _ROWS // 20, _WORDS // 20)
@@ -220,8 +225,8 @@ def _recipes() -> Iterator[tuple[str, Callable[[Path], None]]]:
     yield "hostile-100000", lambda folder: _hostile(folder, 100_000)
     yield "tiny", _tiny
     yield "bucket", lambda folder: _bucket(folder, BucketSizes())
-    yield "formats", lambda folder: large.make(folder, _MODEL_BYTES)
-    yield "formats-quick", lambda folder: large.make(folder, _MODEL_BYTES // 4)
+    yield "formats", lambda folder: _models(folder, _MODEL_BYTES)
+    yield "formats-quick", lambda folder: _models(folder, _MODEL_BYTES // 4)
     yield "bucket-quick", lambda folder: _bucket(folder, BucketSizes(75, 45, 45, 35))
 
 
