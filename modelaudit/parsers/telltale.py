@@ -60,10 +60,21 @@ def code(text: str) -> tuple[str, str] | None:
     if _HINT.search(text) is None:
         return None
     for what, pattern in _CODE.items():
-        for found in pattern.finditer(text):
-            start = found.start() if what != _TEMPLATE else _opening(text, found.start())
-            if start >= 0:
-                return what, text[max(0, start - _BEFORE) : found.end() + _AFTER]
+        found = pattern.search(text)
+        place = found.span() if found is not None else None
+        if what == _TEMPLATE and place is not None:
+            place = template(text)
+        if place is not None:
+            return what, text[max(0, place[0] - _BEFORE) : place[1] + _AFTER]
+    return None
+
+
+def template(text: str) -> tuple[int, int] | None:
+    """Where an expression of a template reaches for Python's internals: from its opening to the end of that name."""
+    for found in _CODE[_TEMPLATE].finditer(text):
+        start = _opening(text, found.start())
+        if start >= 0:
+            return start, found.end()
     return None
 
 

@@ -11,6 +11,7 @@ from modelaudit.blob import Blob
 from modelaudit.errors import ParseError
 from modelaudit.limits import Limits
 from modelaudit.model import Asset, Child, Evidence, Hit, Note, Severity, Weights
+from modelaudit.parsers import telltale
 from modelaudit.parsers.safetensors import (
     HEADER_MOST_BYTES,
     PREFIX_BYTES,
@@ -22,6 +23,7 @@ from modelaudit.parsers.safetensors import (
 
 _MASK_SHOWN = 4
 _FLOATS = {"F16": "<f2", "BF16": "<bf16", "F32": "<f4", "F64": "<f8"}
+_TEMPLATE = "a template that reaches Python's internals"
 
 # Each is a thing that has no meaning as data: a call or an import in code, a script in a page, dunder access.
 _CODE = {
@@ -30,9 +32,7 @@ _CODE = {
         r"|\b(?:eval|exec)(?:\(\s*[^)\s]|\s+\(\s*[\"'])"
         r"|\bpickle\.loads\s*\(|\bimport\s+(?:os|subprocess|socket|ctypes)\b"
     ),
-    "a template that reaches Python's internals": re.compile(
-        r"\{[{%][^}]{0,400}?(?:__class__|__mro__|__subclasses__|__globals__|__builtins__|__init__)"
-    ),
+    _TEMPLATE: re.compile("__"),  # as far as `telltale.template` says so
     "a script for a browser": re.compile(r"<script\b|javascript:|\bon(?:error|load)\s*=\s*[\"']?\w+\(", re.IGNORECASE),
 }
 _SECRETS = {
@@ -199,8 +199,11 @@ def _metadata(header: Header, limits: Limits) -> Iterator[Hit | Child]:
                 continue
             for what, pattern in _CODE.items():
                 found = pattern.search(text)
-                if found:
-                    around = text[max(0, found.start() - 40) : found.end() + 80]
+                place = found.span() if found is not None else None
+                if what == _TEMPLATE:
+                    place = telltale.template(text)
+                if place is not None:
+                    around = text[max(0, place[0] - 40) : place[1] + 80]
                     for secret in _SECRETS.values():
                         around = secret.sub("…", around)
                     evidence: Evidence = {"key": key, "what": what, "excerpt": around}
