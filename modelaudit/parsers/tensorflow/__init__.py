@@ -14,9 +14,21 @@ from modelaudit.blob import Blob
 from modelaudit.errors import LimitExceeded, ParseError
 from modelaudit.parsers import telltale
 from modelaudit.parsers.protobuf import BYTES, DEPTH, Field, Reader
-from modelaudit.parsers.tensorflow.kinds import GRAPH, META_GRAPH, SAVED_MODEL, begins_as, is_graph, kind_of
+from modelaudit.parsers.tensorflow.kinds import GRAPH, META_GRAPH, SAVED_MODEL, begins_as, is_graph, is_whole, kind_of
 
-__all__ = ["GRAPH", "META_GRAPH", "SAVED_MODEL", "Asset", "Graph", "Node", "Used", "begins_as", "kind_of", "parse"]
+__all__ = [
+    "GRAPH",
+    "META_GRAPH",
+    "SAVED_MODEL",
+    "Asset",
+    "Graph",
+    "Node",
+    "Used",
+    "begins_as",
+    "is_whole",
+    "kind_of",
+    "parse",
+]
 
 _HEAD_BYTES = 4096
 _NAME_BYTES = 4096

@@ -68,6 +68,17 @@ def begins_as(blob: Blob, kind: str) -> bool:
     return first is not None and first.number in _SHAPES[kind][0]
 
 
+def is_whole(blob: Blob) -> bool:
+    """Whether fields follow one another to the last byte."""
+    reader = Reader(blob)
+    try:
+        for _ in reader.fields(0, blob.size):
+            pass
+    except (ParseError, LimitExceeded):
+        return False
+    return reader.cut is None
+
+
 def _has_node(blob: Blob, kind: str) -> bool:
     """Whether a node or a function is where it would be in a message of this kind."""
     reader, ways = Reader(blob), {SAVED_MODEL: (2, 2), META_GRAPH: (2,), GRAPH: ()}[kind]

@@ -25,8 +25,12 @@ def warm() -> None:
 
 
 def fits(blob: Blob, limits: Limits, /) -> bool:
-    """Whether the head of the blob is that of a SavedModel, a MetaGraph or a GraphDef."""
-    return tensorflow.kind_of(blob) is not None
+    """Whether the head of the blob is that of a SavedModel, a MetaGraph or a GraphDef.
+
+    One that neither begins nor ends as such a message stands inside something else: TensorFlow does not load that.
+    """
+    kind = tensorflow.kind_of(blob)
+    return kind is not None and (tensorflow.begins_as(blob, kind) or tensorflow.is_whole(blob))
 
 
 def scan(blob: Blob, limits: Limits, /) -> Iterator[Hit | Child | Asset | Note]:
@@ -37,7 +41,7 @@ def scan(blob: Blob, limits: Limits, /) -> Iterator[Hit | Child | Asset | Note]:
     yield Asset("", kind, blob.size, tuple(graph.tensors[: limits.tensors_named]), graph.constants)
     yield from operators(graph)
     yield from _assets(graph)
-    yield from _stopped(blob, kind, graph)
+    yield from _stopped(blob, graph)
     for name, text, _ in graph.metadata:
         if _CONFIGURATION.match(text):
             yield Child(name or "layer", data=text.encode("utf-8", "surrogatepass"), format="keras_config")
@@ -53,20 +57,15 @@ def _assets(graph: Graph) -> Iterator[Hit]:
         yield Hit("tensorflow-asset-path", outside[0].place, {"path": outside[0].filename, "count": len(outside)})
 
 
-def _stopped(blob: Blob, kind: str, graph: Graph) -> Iterator[Hit | Child | Note]:
-    """A graph that cannot be read to its end: say why, and have the rest looked at as something else.
-
-    One that does not begin as a graph either stands inside something else. TensorFlow does not load that.
-    """
-    inside = not tensorflow.begins_as(blob, kind)
-    if graph.cut is not None and not inside:
+def _stopped(blob: Blob, graph: Graph) -> Iterator[Hit | Child | Note]:
+    """A graph that cannot be read to its end: say why, and have the rest looked at as something else."""
+    if graph.cut is not None:
         yield Hit("tensorflow-truncated", graph.cut, {"place": graph.cut, "size": blob.size})
     if graph.stop is None:
         return
     place = getattr(graph.stop, "offset", None)
-    if graph.cut is None and not inside:
+    if graph.cut is None:
         yield Hit("tensorflow-malformed", place, {"what": str(graph.stop)})
-    if not inside:
-        yield Note("truncated" if graph.cut is not None else "broken", f"TensorFlow graph: {graph.stop}", place)
+    yield Note("truncated" if graph.cut is not None else "broken", f"TensorFlow graph: {graph.stop}", place)
     if place is not None and place < blob.size:
         yield Child("rest", place, blob.size - place)
