@@ -28,7 +28,15 @@ LAYERS = [
 # Rows of which the members know nothing of each other.
 STRANGERS = [{"parsers", "identify", "unpack"}, {"workers", "sources", "sinks", "state", "logs"}]
 # Each of these appears in one place only.
-ONLY_IN = {"aiobotocore": "sources/s3", "botocore": "sources/s3", "aiohttp": "sources/", "typer": "cli/", "structlog": "logs", "rich": "", "sqlite3": "state/"}
+ONLY_IN = {
+    "aiobotocore": "sources/s3",
+    "botocore": "sources/s3",
+    "aiohttp": "sources/",
+    "typer": "cli/",
+    "structlog": "logs",
+    "rich": "",
+    "sqlite3": "state/",
+}
 
 
 def place(path: Path) -> str:
