@@ -26,7 +26,15 @@ class Piece:
     index: int
 
 
-Bound: TypeAlias = ast.expr | Imported | Piece | Definition
+@dataclass(slots=True)
+class Passed:
+    """What a call hands to a parameter: `value`, as it reads in the `scope` of the call."""
+
+    value: ast.expr
+    scope: "Scope"
+
+
+Bound: TypeAlias = ast.expr | Imported | Piece | Passed | Definition
 
 
 @dataclass(slots=True, eq=False)
@@ -69,11 +77,16 @@ class Scopes:
         self.module = Scope(None, None)
         self.of: dict[ast.AST, Scope] = {tree: self.module}
         self.returns: dict[ast.AST, list[ast.expr]] = {}  # by function
+        calls: list[tuple[ast.Call, Scope]] = []
         stack: list[tuple[ast.AST, Scope]] = [(child, self.module) for child in reversed(tree.body)]
         while stack:
             node, scope = stack.pop()
+            if isinstance(node, ast.Call):
+                calls.append((node, scope))
             self._bind(node, scope)
             stack.extend(reversed(list(self.inside(node, scope))))
+        for call, scope in calls:
+            self._bind_call(call, scope)
 
     def inside(self, node: ast.AST, scope: Scope) -> Iterator[tuple[ast.AST, Scope]]:
         """The children of `node` with the scope that each lies in: defaults and decorators lie outside."""
@@ -144,6 +157,35 @@ class Scopes:
                 scope.bind(target.id, item)
         elif isinstance(target, ast.Name):
             scope.bind(target.id, Piece(items, -1))
+
+    def _bind_call(self, node: ast.Call, scope: Scope) -> None:
+        """What a call of a function of this source hands to its parameters."""
+        found: list[Bound] = []
+        if isinstance(node.func, ast.Name):
+            found = (scope.find(node.func.id) or ([], scope))[0]
+        elif isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Name):
+            own = scope.class_ if node.func.value.id in ("self", "cls") else None
+            found = own.names.get(node.func.attr, []) if own is not None else []
+        for each in found[:1]:
+            function = each
+            if isinstance(each, ast.ClassDef):
+                function = next(iter(self.of[each].names.get("__init__", ())), each) if each in self.of else each
+            if isinstance(function, _FUNCTIONS) and function in self.of:
+                self._hand(node, scope, function, own=function is not each or isinstance(node.func, ast.Attribute))
+
+    def _hand(
+        self, node: ast.Call, scope: Scope, function: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda, own: bool
+    ) -> None:
+        inner = self.of[function]
+        names = [each.arg for each in (*function.args.posonlyargs, *function.args.args)]
+        for name, value in zip(names[1:] if own else names, node.args, strict=False):
+            if isinstance(value, ast.Starred):
+                break
+            inner.bind(name, Passed(value, scope))
+        names += [each.arg for each in function.args.kwonlyargs]
+        for keyword in node.keywords:
+            if keyword.arg in names:
+                inner.bind(keyword.arg, Passed(keyword.value, scope))
 
     def _bind_arguments(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda, scope: Scope) -> None:
         own = self.of.get(node)

@@ -8,7 +8,7 @@ from modelaudit.parsers import folding
 from modelaudit.parsers.folding import UNKNOWN
 from modelaudit.parsers.python_source import decoding
 from modelaudit.parsers.python_source.meanings import Constant, Here, Path, Value, Values
-from modelaudit.parsers.python_source.scopes import Bound, Definition, Imported, Piece, Scope, Scopes
+from modelaudit.parsers.python_source.scopes import Bound, Definition, Imported, Passed, Piece, Scope, Scopes
 
 _DEPTH: Final = 60  # of expressions and names that stand for each other; real code needs ten
 _TERMS: Final = 4096  # of one sum
@@ -59,6 +59,8 @@ class Evaluator:
                 values.append(Path(each.path))
             elif isinstance(each, Piece):
                 values.extend(self._piece(each, scope))
+            elif isinstance(each, Passed):
+                values.extend(self.of(each.value, each.scope))
             elif isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
                 values.append(Here(each))
             elif isinstance(each, ast.expr):
@@ -343,17 +345,17 @@ class Evaluator:
         return (Path(f"{name}()", callee.hidden),)
 
     def _getattr(self, node: ast.Call, scope: Scope) -> Values:
-        name = self.constant(node.args[1], scope)
-        if not isinstance(name, str):
-            owners = (each for each in self.of(node.args[0], scope) if isinstance(each, Path))
-            return tuple(Path(f"{each.name}.?", hidden=True) for each in owners if each.name in _POWERFUL)
-        plain = isinstance(node.args[1], ast.Constant)
+        written = self.of(node.args[1], scope)
+        names = [each for each in written if isinstance(each, Constant) and isinstance(each.value, str)]
+        unknown = not names or any(each.decoded for each in names)
         values: list[Value] = []
         for each in self.of(node.args[0], scope):
             if isinstance(each, Path):
-                values.append(Path(f"{each.name}.{name}", each.hidden or not plain))
+                values += [Path(f"{each.name}.{name.value}", each.hidden or not name.plain) for name in names]
+                if unknown and each.name in _POWERFUL:
+                    values.append(Path(f"{each.name}.?", hidden=True))
             elif isinstance(each, Here) and isinstance(each.node, ast.ClassDef):
-                values.extend(_member(each.node, name))
+                values += (value for name in names for value in _member(each.node, str(name.value)))
         return tuple(values)
 
 

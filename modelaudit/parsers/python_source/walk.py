@@ -1,7 +1,6 @@
 """Every call of a source with the name it resolves to, and when it is made: on import, on loading, or later."""
 
 import ast
-import re
 from collections.abc import Iterator
 from typing import Final, Literal
 
@@ -10,34 +9,28 @@ import msgspec
 from modelaudit.errors import LimitExceeded
 from modelaudit.limits import Limits
 from modelaudit.parsers.python_source.meanings import Constant, Here, Path
-from modelaudit.parsers.python_source.scopes import Definition, Piece, Scope, Scopes
+from modelaudit.parsers.python_source.scopes import Definition, Passed, Piece, Scope, Scopes
+from modelaudit.parsers.python_source.shapes import (
+    CALLERS,
+    INSTALLERS,
+    LOADING,
+    MODEL_CLASS,
+    after_guard,
+    handed,
+    is_main,
+    is_property,
+    line_starts,
+    made,
+    methods,
+    one_variable,
+    put,
+    reduces,
+)
 from modelaudit.parsers.python_source.tree import parse
 from modelaudit.parsers.python_source.values import Evaluator
 
 When = Literal["import", "model", "loading", "script", "call"]
 
-# What the classes that models are made of, and the handlers of servers, are called or derived from.
-_MODEL_CLASS: Final = re.compile(r"(?:Module|Model|Layer|Handler|Pipeline|Config|Tokenizer|TokenizerFast|Processor)$")
-
-# Methods and functions that programs call which load or serve a model (TorchServe, SageMaker, MLflow, transformers).
-_LOADING: Final = frozenset(
-    ("__init__", "__new__", "__call__", "__post_init__", "__setstate__", "__reduce__", "__reduce_ex__", "__del__",
-     "__getattr__", "__init_subclass__", "_load_pretrained_model", "forward", "from_pretrained", "handle", "inference",
-     "initialize", "input_fn", "load_context", "load_model", "model_fn", "output_fn", "postprocess", "predict",
-     "predict_fn", "preprocess", "transform_fn")
-)  # fmt: skip
-# Functions that call a function that they are given.
-_CALLERS: Final = frozenset(
-    ("atexit.register", "builtins.map", "builtins.filter", "builtins.list", "threading.Thread", "threading.Timer",
-     "multiprocessing.Process", "multiprocessing.context.Process", "_thread.start_new_thread", "builtins.sorted",
-     "concurrent.futures.ThreadPoolExecutor().submit", "concurrent.futures.ThreadPoolExecutor().map",
-     "functools.reduce",
-     "signal.signal", "asyncio.run", "asyncio.get_event_loop().run_until_complete", "sys.setprofile", "sys.settrace",
-     "functools.partial().__call__", "builtins.property().fget", "builtins.type",
-     "weakref.finalize", "threading.excepthook")
-)  # fmt: skip
-# Methods that run when an object of the class is made, put into another class, or dropped.
-_MADE: Final = ("__init__", "__new__", "__post_init__", "__set_name__", "__del__")
 _MARKS: Final = b"()[]{},:;.=+-*/%<>|&^~@\n"  # each begins, ends or joins a node of the tree
 _SUBTREE: Final = 400  # nodes of one argument that are looked at
 _CHASED: Final = 6  # names in it that are followed to what they are set to
@@ -87,6 +80,8 @@ class Program:
         self._edges: dict[Definition | str, list[Definition]] = {}
         self._classes: dict[Definition, ast.ClassDef] = {}
         self._definitions: list[Definition] = []
+        self._properties: set[str] = set()
+        self._attributes: list[tuple[ast.Attribute, Scope, Definition | None, bool]] = []
         self._lines: dict[int, int] = {}
         self._steps = 0
         self._collect(tree)
@@ -94,21 +89,26 @@ class Program:
     # --- first pass: what there is ------------------------------------------------------------------------------
 
     def _collect(self, tree: ast.Module) -> None:
+        guarded = after_guard(tree)
         stack: list[tuple[ast.AST, Scope, Definition | None, bool]] = [(tree, self._scopes.module, None, False)]
         while stack:
             node, scope, owner, script = stack.pop()
-            if isinstance(node, ast.Call):
-                self._seen.append(_Seen(node, scope, owner, script))
+            call = node if isinstance(node, ast.Call) else put(node)
+            if call is not None:
+                self._seen.append(_Seen(call, scope, owner, script))
+            elif isinstance(node, ast.Attribute):
+                self._attributes.append((node, scope, owner, script))
             elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
                 self._define(node, scope, owner, script)
             elif isinstance(node, ast.ClassDef):
                 self._define_class(node, scope, owner, script)
-            elif isinstance(node, ast.Return) and _reduces(owner) and isinstance(node.value, ast.Tuple):
+            elif isinstance(node, ast.Return) and reduces(owner) and isinstance(node.value, ast.Tuple):
                 self._seen.append(_Seen(node.value, scope, owner, script))
             children: list[tuple[ast.AST, Scope, Definition | None, bool]] = []
             for child, inner in self._scopes.inside(node, scope):
                 within = node if inner is not scope and not isinstance(node, ast.ClassDef) else owner
-                children.append((child, inner, within, script or _is_main(node, child)))  # type: ignore[arg-type]
+                main = script or is_main(node, child) or child in guarded
+                children.append((child, inner, within, main))  # type: ignore[arg-type]
             stack.extend(reversed(children))
 
     def _define(
@@ -123,6 +123,8 @@ class Program:
             self._classes[node] = scope.owner
         if not isinstance(node, ast.Lambda):
             self._decorate(node, scope, owner, script)
+            if isinstance(scope.owner, ast.ClassDef) and is_property(node):
+                self._properties.add(node.name)
 
     def _decorate(
         self,
@@ -139,22 +141,23 @@ class Program:
     def _define_class(self, node: ast.ClassDef, scope: Scope, owner: Definition | None, script: bool) -> None:
         self._decorate(node, scope, owner, script)
         for keyword in node.keywords:
-            self._reach(keyword.value, scope, owner, script, instance=True)
+            self._reach(keyword.value, scope, owner, script, how="metaclass")
         for base in node.bases:
             for value in self._evaluator.of(base, scope):
                 if isinstance(value, Here) and isinstance(value.node, ast.ClassDef):
-                    self._edge(owner, script, _methods(value.node, ("__init_subclass__",)))
+                    self._edge(owner, script, methods(value.node, "__init_subclass__"))
 
-    def _reach(
-        self, node: ast.expr, scope: Scope, owner: Definition | None, script: bool, instance: bool = False
-    ) -> None:
-        """`node` names something that is called here."""
+    def _reach(self, node: ast.expr, scope: Scope, owner: Definition | None, script: bool, how: str = "") -> None:
+        """`node` names something that is called here; `how` it is where that is not by a plain call."""
         for value in self._evaluator.of(node, scope):
             if isinstance(value, Here):
                 called: list[Definition] = [value.node]
                 if isinstance(value.node, ast.ClassDef):
-                    names = ("__call__",) if value.instance else _MADE
-                    called = _methods(value.node, (*names, "__prepare__") if instance else names)
+                    called = methods(value.node, "__call__") if value.instance else made(value.node)
+                    if how == "metaclass":
+                        called += methods(value.node, "__prepare__")
+                    elif how == "installed":
+                        called = methods(value.node)
                 self._edge(owner, script, called)
 
     def _edge(self, owner: Definition | None, script: bool, called: list[Definition]) -> None:
@@ -168,9 +171,12 @@ class Program:
         for seen in self._seen:
             if isinstance(seen.node, ast.Call):
                 self._reach(seen.node.func, seen.scope, seen.owner, seen.script)
-                if self._calls_its_arguments(seen):
-                    for argument in _handed(seen.node):
-                        self._reach(argument, seen.scope, seen.owner, seen.script)
+                how = self._calls_its_arguments(seen)
+                for argument in () if how is None else handed(seen.node):
+                    self._reach(argument, seen.scope, seen.owner, seen.script, how or "")
+        for attribute, scope, owner, script in self._attributes:
+            if attribute.attr in self._properties:
+                self._reach(attribute, scope, owner, script)
         loading = [each for each in self._definitions if self._loads(each)]
         times = {
             "import": self._reached(["import"]),
@@ -183,7 +189,7 @@ class Program:
 
     def _loads(self, node: Definition) -> bool:
         """Whether programs that load or serve models call the function by its name."""
-        if isinstance(node, ast.Lambda | ast.ClassDef) or node.name not in _LOADING:
+        if isinstance(node, ast.Lambda | ast.ClassDef) or node.name not in LOADING:
             return False
         return node in self._classes or self._scopes.of[node].parent is self._scopes.module
 
@@ -196,12 +202,15 @@ class Program:
             owner.name,
             *(base.attr if isinstance(base, ast.Attribute) else getattr(base, "id", "") for base in owner.bases),
         ]
-        return any(_MODEL_CLASS.search(name) for name in names)
+        return any(MODEL_CLASS.search(name) for name in names)
 
-    def _calls_its_arguments(self, seen: _Seen) -> bool:
+    def _calls_its_arguments(self, seen: _Seen) -> str | None:
+        """How what is called uses functions that it is given, or None where it does not."""
         assert isinstance(seen.node, ast.Call)  # noqa: S101  # only calls are asked about
-        values = self._evaluator.of(seen.node.func, seen.scope)
-        return any(isinstance(value, Path) and value.name in _CALLERS for value in values)
+        names = {value.name for value in self._evaluator.of(seen.node.func, seen.scope) if isinstance(value, Path)}
+        if not names.isdisjoint(INSTALLERS):
+            return "installed"
+        return None if names.isdisjoint(CALLERS) else ""
 
     def _reached(self, roots: "list[Definition] | list[str]") -> set[Definition]:
         found: set[Definition] = {root for root in roots if not isinstance(root, str)}
@@ -251,7 +260,7 @@ class Program:
     def _offset(self, node: ast.expr) -> int:
         line = node.lineno
         if not self._lines:
-            self._lines = _line_starts(self._data)
+            self._lines = line_starts(self._data)
         return self._lines.get(line, 0) + node.col_offset
 
     # --- what goes in ---------------------------------------------------------------------------------------------
@@ -298,7 +307,7 @@ class Program:
                 yield from (each for each in self._evaluator.of(node, scope) if not isinstance(each, Here))
             if chased < _CHASED:
                 stack.extend((each, inner, chased + 1) for each, inner in self._behind(node, scope))
-            if isinstance(node, ast.Subscript | ast.Call) and _one_variable(node):
+            if isinstance(node, ast.Subscript | ast.Call) and one_variable(node):
                 continue
             stack.extend((child, scope, chased) for child in reversed(list(ast.iter_child_nodes(node))))
 
@@ -307,54 +316,10 @@ class Program:
         if isinstance(node, ast.Name):
             found = scope.find(node.id)
             for bound in found[0] if found is not None else ():
-                value = bound.value if isinstance(bound, Piece) else bound
+                value = bound.value if isinstance(bound, Piece | Passed) else bound
                 if isinstance(value, ast.expr) and found is not None:
-                    yield value, found[1]
+                    yield value, bound.scope if isinstance(bound, Passed) else found[1]
         elif isinstance(node, ast.Call):
             for callee in self._evaluator.of(node.func, scope):
                 if isinstance(callee, Here):
                     yield from self._evaluator.returned(callee.node)
-
-
-def _handed(node: ast.Call) -> Iterator[ast.expr]:
-    """The arguments of a call, and what stands in those that are dictionaries (`type(name, bases, methods)`)."""
-    for argument in (*node.args, *(each.value for each in node.keywords)):
-        yield argument
-        if isinstance(argument, ast.Dict):
-            yield from argument.values
-
-
-def _one_variable(node: ast.Subscript | ast.Call) -> bool:
-    """`os.environ['X']`, `os.environ.get('X')`: one variable and not all of them."""
-    value = node.value if isinstance(node, ast.Subscript) else node.func
-    return isinstance(value, ast.Attribute) and (
-        value.attr == "environ" or (isinstance(value.value, ast.Attribute) and value.value.attr == "environ")
-    )
-
-
-def _is_main(node: ast.AST, child: ast.AST) -> bool:
-    """Whether `child` is in the body of `if __name__ == "__main__":`."""
-    if not isinstance(node, ast.If) or not isinstance(node.test, ast.Compare) or child not in node.body:
-        return False
-    sides = (node.test.left, node.test.comparators[0])
-    named = any(isinstance(side, ast.Name) and side.id == "__name__" for side in sides)
-    main = any(isinstance(side, ast.Constant) and side.value == "__main__" for side in sides)
-    return named and main and isinstance(node.test.ops[0], ast.Eq)
-
-
-def _reduces(owner: Definition | None) -> bool:
-    return isinstance(owner, ast.FunctionDef) and owner.name in ("__reduce__", "__reduce_ex__")
-
-
-def _methods(owner: ast.ClassDef, names: tuple[str, ...]) -> list[Definition]:
-    return [
-        each for each in owner.body if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef) and each.name in names
-    ]
-
-
-def _line_starts(data: bytes) -> dict[int, int]:
-    starts, at = {1: 0}, 0
-    for number, line in enumerate(data.split(b"\n"), 2):
-        at += len(line) + 1
-        starts[number] = at
-    return starts
