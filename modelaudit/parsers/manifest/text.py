@@ -52,6 +52,8 @@ _PAGE = re.compile(  # pages, pictures, and what has a scanner of its own
     r"|[^<]*(?:<[!?][^>]*>[^<]*)*<(?:PMML|net|svg|mxfile)[\s>]",
     re.IGNORECASE,
 )
+_CODED = re.compile(r"(?:gA[I-X]|800[2-5]|fC|H4sI)[!-~]{12,}\s*\Z")  # one word: a pickle or gzip, written as text
+_PACKAGES = re.compile(r"^--(?:extra-index-url|index-url|trusted-host|find-links)[= ]", re.MULTILINE)
 _UNSAFE = re.compile(r"!!python/|tag:yaml\.org,2002:python/|![a-z]*:?ruby/|!!javax?\.")
 
 
@@ -97,7 +99,7 @@ def _clean(text: str) -> str | None:
 
 
 def syntax(blob: Blob, limits: Limits) -> str | None:
-    """`json`, `yaml`, `ini` (TOML too) or `xml`: what the head of the blob is written in; None for anything else.
+    """`json`, `yaml`, `ini` (TOML too), `xml` or `lines` (of pip): what the head is written in; None for all else.
 
     Of text beyond `limits.text_bytes` only objects of JSON and YAML are configuration: lists, tables and XML of
     that size are data.
@@ -109,7 +111,9 @@ def syntax(blob: Blob, limits: Limits) -> str | None:
     if text is None:
         return None
     found = syntax_of(text, blob.place.name, blob.size <= _HEAD_BYTES)
-    if blob.size > limits.text_bytes and (found in ("ini", "xml") or (found == "json" and text.lstrip()[:1] == "[")):
+    if blob.size > limits.text_bytes and (
+        found in ("ini", "xml", "lines") or (found == "json" and text.lstrip()[:1] == "[")
+    ):
         return None
     return found
 
@@ -130,6 +134,10 @@ def syntax_of(text: str, name: str = "", whole: bool = True) -> str | None:
         return "json" if ending in _TREES or _KEY.match(bare) else None
     if mark == "[" and _section_first(start) is False and _ARRAY.match(start):
         return None if _one_a_line(start) or ending in (".jsonl", ".ndjson") else "json"
+    if whole and ending not in _SOURCE and _CODED.match(start):
+        return "yaml"
+    if ending == ".txt" and _PACKAGES.search(start):
+        return "lines"
     found = _by_lines(start, ending, whole)
     if found is None and _UNSAFE.search(text) and ending not in (".md", ".py", ".rst", ".html"):
         return "yaml"

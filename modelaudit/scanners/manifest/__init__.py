@@ -74,11 +74,13 @@ def _findings(document: Document, blob: Blob, limits: Limits) -> Iterator[Hit | 
     values = Values(limits, is_program(document.roots))
     mapped, trusted, weak = False, False, []
     for root in document.roots:
+        if isinstance(root, str):
+            yield from values.whole(root)
         for path, node in walk(root):
             if isinstance(node, Tagged):
                 yield from callables.in_tag(path, node)
             elif isinstance(node, Pairs):
-                yield from callables.in_pairs(path, node)
+                yield from callables.in_pairs(path, node, root)
                 yield from remote.in_pairs(path, node, blob)
                 mapped = mapped or any(key == "auto_map" for key, _ in node)
                 trusted = trusted or remote.trusts(node)
@@ -133,6 +135,8 @@ def read(blob: Blob, limits: Limits) -> Document | None:
         return document
     if syntax == "xml":
         return markup.parse(blob, limits)
+    if syntax == "lines":
+        return Document("lines", [written])
     if syntax == "ini":
         try:
             return toml.parse(written, limits)

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from modelaudit.catalogue.callables import Level, Verdict
 from modelaudit.catalogue.callables.shipped import shipped
 from modelaudit.model import Evidence, Hit, Severity
+from modelaudit.parsers import telltale
 from modelaudit.parsers.manifest.tree import Pairs, Path, Tagged, plain, shown, text_of, walk, words
+from modelaudit.scanners.manifest import interpolation
 
 _PYTHON = "tag:yaml.org,2002:python/"
 _TAG = re.compile(r"(?P<how>object/apply|object/new|object|name|module):(?P<path>.*)", re.DOTALL)
@@ -29,14 +31,26 @@ _CALLS = {
     "_class_": "a factory",
     "__target__": "a factory",
     "callable_path": "a factory",
+    "_function_": "a factory",
+    "__object__": "a factory",
+    "py/function": "jsonpickle",
+    "py/object": "jsonpickle",
+    "py/type": "jsonpickle",
 }
+# Parts of logging.conf whose `class` and `args` fileConfig evaluates as Python.
+_EVALUATED = re.compile(r"(?:handler|formatter)_\w*")
+_JAVA = re.compile(
+    r"java\.lang\.(?:ProcessBuilder|Runtime)|javax\.script\.ScriptEngineManager|java\.net\.URLClassLoader"
+    r"|javax\.naming\.InitialContext|com\.sun\.rowset\.JdbcRowSetImpl|groovy\.lang\.GroovyShell"
+    r"|org\.springframework\.expression\.spel\.standard\.SpelExpressionParser"
+)
 _WITH_PARAMS = frozenset(("params", "kwargs", "args", "init_args", "cond_stage_key"))
 _MAYBE = words(
     "target cls class callable function func factory handler entry_point entrypoint import_path class_name"
     " constructor hook"
     " callback method loader initializer reducer type fn builder provider executor preprocessor postprocessor"
     " predict_fn"
-    " init_fn collate_fn load_fn on_load post_load pre_load on_init"
+    " implementation init_fn collate_fn load_fn on_load post_load pre_load on_init"
 )
 _RESOLVERS = re.compile(
     r"(?:hydra\.(?:utils\.)?(?:_internal\.\w+\.)?(?:get_\w+|instantiate|call|_locate)|functools\.partial"
@@ -142,14 +156,23 @@ def _severity_of_tag(how: str, target: str, verdict: Verdict, node: Tagged) -> S
     return Severity.WARNING if how in ("object/apply", "object/new", "module") else Severity.INFO
 
 
-def in_pairs(path: Path, pairs: Pairs) -> Iterator[Hit]:
-    """What the keys of a mapping make its reader import and call."""
+def in_pairs(path: Path, pairs: Pairs, root: object = None) -> Iterator[Hit]:
+    """What the keys of a mapping make its reader import and call; `root` is what interpolations refer to."""
+    evaluated = bool(path) and isinstance(path[1], str) and _EVALUATED.fullmatch(path[1]) is not None
     for key, value in pairs:
         text = text_of(value)
         if text is None or not 3 <= len(text) <= 512:
             continue
         if key in _CALLS:
+            if "${" in text:
+                text = interpolation.resolved(root, path, text)
             yield from _named((path, key), text, _CALLS[key], pairs)
+        elif key in ("@class", "@type") and _JAVA.fullmatch(text):
+            why = "It runs programs, loads classes or evaluates text."
+            yield Hit("manifest-target", None, _evidence((path, key), text, "a reader in Java", why))
+        elif evaluated and key in ("class", "args", "kwargs") and (code := telltale.code(text)) is not None:
+            why = f"fileConfig evaluates it as Python, and it holds {code[0]}."
+            yield Hit("manifest-target", None, _evidence((path, key), text, "logging.config.fileConfig", why))
         elif key in _MAYBE and "." in text and _DOTTED.fullmatch(text):
             sure = key == "target" and not _WITH_PARAMS.isdisjoint(pairs.names())
             verdict = judge(text)

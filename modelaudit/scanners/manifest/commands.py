@@ -70,6 +70,9 @@ _SENSITIVE = re.compile(
 )
 _INDEX = re.compile(r"--(?:extra-)?index-url[=\s]+(\S+)|--trusted-host[=\s]+(\S+)|--find-links[=\s]+(https?://\S+)")
 _INSECURE = re.compile(r"http://(?!localhost|127\.|10\.|192\.168\.|172\.(?:1[6-9]|2\d|3[01])\.|[\w-]+(?::|/|$))", re.I)
+_INDEX_KEYS = frozenset(("index-url", "extra-index-url", "find-links", "PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL"))
+_PRELOADS = frozenset(("LD_PRELOAD", "LD_AUDIT", "DYLD_INSERT_LIBRARIES", "PYTHONSTARTUP", "BASH_ENV"))
+_ANYBODY = re.compile(r"/(?:tmp|var/tmp|dev/shm)/")
 # One of these stands in all that is found. Over text without capitals, and each begins with a letter or a sign as it
 # is: so a search goes from one possible beginning to the next, which is six times as fast.
 _HINTS = re.compile(
@@ -135,6 +138,16 @@ def package_index(text: str) -> Suspect | None:
         address = match[1] or match[3] or ""
         if match[2] or _INSECURE.match(address):
             return Suspect("manifest-package-index", "packages from an unprotected place", match[0])
+    return None
+
+
+def setting(key: str, text: str) -> Suspect | None:
+    """What the key alone says: a library or start-up file for every program from a folder that anyone may write to,
+    or a package index of pip without protection."""
+    if key in _PRELOADS and _ANYBODY.match(text):
+        return Suspect("manifest-command", "code that every program loads when it starts", f"{key}={text}"[:200])
+    if key in _INDEX_KEYS and _INSECURE.match(text):
+        return Suspect("manifest-package-index", "packages from an unprotected place", f"{key} = {text}"[:200])
     return None
 
 

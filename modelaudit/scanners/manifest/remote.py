@@ -67,11 +67,11 @@ def in_pairs(path: Path, pairs: Pairs, blob: Blob) -> Iterator[Hit]:
     keys = pairs.names()
     if "auto_map" in keys and isinstance(pairs.first("auto_map"), Pairs):
         yield from auto_map((path, "auto_map"), pairs.first("auto_map"), blob)  # type: ignore[arg-type]
-    if "custom_pipeline" in keys:
-        text = text_of(pairs.first("custom_pipeline"))
+    for key in ("custom_pipeline", "custom_generate"):
+        text = text_of(pairs.first(key)) if key in keys else None
         if text:
             evidence: Evidence = {
-                "key": shown(path, "custom_pipeline"),
+                "key": shown(path, key),
                 "reference": text,
                 "count": 1,
                 "repository": text,

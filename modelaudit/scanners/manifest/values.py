@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from modelaudit.limits import Limits
 from modelaudit.model import Child, Hit, Severity
 from modelaudit.parsers.manifest.tree import Pairs, Path, Tagged, keys, shown, text_of, words
-from modelaudit.scanners.manifest import commands, secrets
+from modelaudit.scanners.manifest import coded, commands, secrets
 from modelaudit.scanners.manifest.shape import is_prose, is_words
 
 _SHORTEST = 6  # no secret, command or address is shorter
+_CODED = 100  # values of one file that are decoded and looked at
 _TEMPLATES = ("chat_template", "default_chat_template")
 _ESCAPES = re.compile(r"(?:^|[/\\])\.\.(?:[/\\]|$)|^[/\\]|^[A-Za-z]:[/\\]|^\w+://|\x00")
 # Publicly documented attacks, by whom and when.
@@ -37,11 +38,14 @@ class Values:
         self._limits = limits
         self._program = program
         self.templates = 0
+        self._coded = 0
 
     def of(self, path: Path, node: object) -> Iterator[Hit | Child]:
         """The values of a mapping, list or tagged value at `path`."""
         if isinstance(node, Pairs):
             words = is_words(path)
+            if text_of(node.first("template_format")) == "jinja2" and (text := text_of(node.first("template"))):
+                yield self._template(path, "template", text)
             for key, value in node:
                 text = text_of(value)
                 if text is not None:
@@ -61,7 +65,25 @@ class Values:
         elif isinstance(node, Tagged) and isinstance(node.value, str) and not path:
             yield from self._text(path, "", node.value, False)
 
-    def _text(self, path: Path, key: str | int, text: str, words: bool) -> Iterator[Hit]:
+    def whole(self, text: str) -> Iterator[Hit | Child]:
+        """A file that is one text: a program written as text, or the options of pip."""
+        yield from self.coded((), "text", text.strip())
+        index = commands.package_index(text)
+        if index is not None:
+            yield Hit(
+                index.rule, None, self._evidence((), "text", what=index.what, excerpt=secrets.hide(index.excerpt))
+            )
+
+    def coded(self, path: Path, key: str | int, text: str) -> Iterator[Child]:
+        """What the text is in bytes, if that may be a program: at most `_CODED` of them in a file."""
+        for data in coded.payloads(text):
+            if self._coded < _CODED:
+                self._coded += 1
+                yield Child(secrets.hide(shown(path, key)), data=data)
+
+    def _text(self, path: Path, key: str | int, text: str, words: bool) -> Iterator[Hit | Child]:
+        if not words:
+            yield from self.coded(path, key, text)
         name = key if isinstance(key, str) else ""
         for secret in secrets.in_text(text):
             level = None if secret.sure and not _example(path) else Severity.INFO
@@ -80,7 +102,9 @@ class Values:
         for found in commands.in_value(text, program=self._program, prose=prose):
             excerpt = secrets.hide(found.excerpt)
             yield Hit(found.rule, None, self._evidence(path, key, what=found.what, excerpt=excerpt), found.severity)
-        index = None if self._program or prose else commands.package_index(text)
+        index = commands.setting(name, text)
+        if index is None and not self._program and not prose:
+            index = commands.package_index(text)
         if index is not None:
             yield Hit(index.rule, None, self._evidence(path, key, what=index.what, excerpt=secrets.hide(index.excerpt)))
         if name in _REFERS and text.casefold() in _MALICIOUS:
