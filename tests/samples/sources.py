@@ -48,6 +48,17 @@ STARTED = (
     "exec('import os; os.system(1)')",
     "import torch\nclass Net(torch.nn.Module):\n    def forward(self, x):\n        import os\n        os.system('x')",
     "import os\nclass EndpointHandler:\n    def __init__(self, path=''): os.system('x')",
+    f"import os\ndef f(run, what): run(what)\nf(os.system, {_ECHO})",
+    f"import os\nclass A:\n    def __init__(self, run): run({_ECHO})\nA(os.system)",
+    f"import os\nclass A:\n    @property\n    def p(self): return os.system({_ECHO})\nA().p",
+    f"import os\nclass A:\n    def __add__(self, other): os.system({_ECHO})\nA() + 1",
+    f"import os\nclass D:\n    def __set_name__(self, owner, name): os.system({_ECHO})\nclass A:\n    d = D()",
+    f"import os\nA = type('A', (), {{'__init__': lambda self: os.system({_ECHO})}})\nA()",
+    f"import os\ndef g(f):\n    os.system({_ECHO})\n    return lambda c: c\n@g(1)\nclass A: pass",
+    f"import os\ndef f(name): getattr(os, name)({_ECHO})\nf('path')\nf('system')",
+    f"import os, sys\nclass F:\n    def find_spec(self, *a): os.system({_ECHO})\nsys.meta_path.insert(0, F())",
+    f"import ctypes\nctypes.CDLL(None).system(b{_ECHO})",
+    f"import os\nif __name__ != '__main__':\n    os.system({_ECHO})",
 )
 # Functions reached by names that nobody reads.
 HIDDEN = (
@@ -66,6 +77,8 @@ HIDDEN = (
     f"import os\nvars(os)['system']({_ECHO})",
     f"import sys\nsys.modules['os'].system({_ECHO})",
     f"import operator, os\noperator.attrgetter('system')(os)({_ECHO})",
+    f"import operator, os\noperator.methodcaller('system', {_ECHO})(os)",
+    "''.__class__.__base__.__subclasses__()",
     "globals()['__builtins__']['eval']('1')",
     "getattr(__builtins__, 'ex' + 'ec')('1')",
     f"().__class__.__bases__[0].__subclasses__()[9].__init__.__globals__['system']({_ECHO})",
@@ -88,6 +101,7 @@ DECODED = (
     "import marshal, base64\nexec(marshal.loads(base64.b64decode('AAAA')))",
     "import pickle, base64\npickle.loads(base64.b64decode('AAAA'))",
     "import socket\ns = socket.socket()\ndef f():\n    exec(s.recv(1024))",
+    f"import base64\ndef run(text): exec(text)\nrun(base64.b64decode('{_B64}'))",
 )
 
 MODELLING = '''"""A small transformer."""
@@ -195,7 +209,7 @@ except OSError:
 
 setup(name="package", version=__version__, long_description=text)
 
-if __name__ == "__main__":
+if sys.platform != "win32" and __name__ == "__main__":
     subprocess.run([sys.executable, "train.py"])
     os.system("python evaluate.py")
 """

@@ -73,11 +73,18 @@ FIRING: dict[str, tuple[tuple[str, ...], str]] = {
         "import copyreg\nclass A:\n    def __reduce__(self):\n        return (copyreg.__newobj__, (A,))",
     ),
     "python-source-dynamic-code": (
-        ("import sys\nexec(sys.argv[1])", "exec(text)"),
-        "exec(open('version.py').read())\ndef f(text):\n    exec(text)",
+        (
+            "import sys\nexec(sys.argv[1])",
+            "exec(text)",
+            "import runpy\nrunpy.run_path('/tmp/x')",
+            "from importlib.machinery import SourceFileLoader\nSourceFileLoader('x', 'weights.bin').load_module()",
+        ),
+        "exec(open('version.py').read())\ndef f(text):\n    exec(text)\n"
+        "import importlib.util as u, os\nu.spec_from_file_location('x', os.path.join(here, 'plugin.py'))",
     ),
     "python-source-network": (
         ("import requests\nx = requests.get('http://127.0.0.1')",
+         "import webbrowser\nwebbrowser.open('http://127.0.0.1')",
          "import socket\ns = socket.socket()\ns.connect(('', 1))"),
         "import requests\ndef f():\n    requests.get('http://127.0.0.1')\nsession = requests.Session()",
     ),
@@ -111,7 +118,12 @@ FIRING: dict[str, tuple[tuple[str, ...], str]] = {
         "import socket, os\ndef f():\n    os.dup2(1, 2)\ndef g():\n    s = socket.socket()",
     ),
     "python-source-shellcode": (
-        ("import ctypes\nctypes.windll.kernel32.VirtualAlloc(0, 1, 2, 3)",),
+        (
+            "import ctypes\nctypes.windll.kernel32.VirtualAlloc(0, 1, 2, 3)",
+            "import mmap\nmmap.mmap(-1, 4096, prot=7)",
+            "import mmap\nmmap.mmap(-1, 4096, prot=mmap.PROT_WRITE | mmap.PROT_EXEC)",
+        ),
+        "import mmap\nmmap.mmap(-1, 4096, prot=mmap.PROT_READ)\n"
         "import ctypes\nctypes.windll.kernel32.GetTickCount()\nctypes.CDLL('libx.so').mprotector()",
     ),
     "python-source-encoding": (
@@ -146,6 +158,32 @@ def test_all_rules_have_samples() -> None:
 def test_attacks_on_import_are_critical(source: str) -> None:
     """Whoever loads the model runs them."""
     assert Severity.CRITICAL in {finding.severity for finding in look(source).findings}
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import os\nname = os.sep\ngetattr(os, 'sep')\nclass A:\n    def f(self): os.system('x')\nA()",
+        "import os\nclass A:\n    @property\n    def p(self): return os.system('x')\nA()",
+        "import sys\nclass F:\n    def find_spec(self, n, p, t=None): return None\nsys.meta_path.insert(0, F())",
+        "import os\ndef f(run): run('x')\nf(print)",
+        "if __name__ != '__main__':\n    raise ImportError\nimport os\nos.system('x')",
+        "int.__subclasses__()\nclass A: pass\nA.__subclasses__()",
+        "import operator\noperator.methodcaller('lower')('X')",
+        "import yaml, pickle\npickle.loads(open('x', 'rb').read())\nyaml.unsafe_load(open('x'))",
+    ],
+)
+def test_what_is_like_an_attack_on_import_and_is_none(source: str) -> None:
+    """A method that nobody calls, a program behind a guard, a class's own subclasses: no warning."""
+    assert all(finding.severity.rank < Severity.WARNING.rank for finding in look(source).findings)
+
+
+def test_what_a_loader_is_given_is_scanned() -> None:
+    """A pickle written into the source is looked at as a pickle."""
+    found = look(r"import pickle" "\n" r"pickle.loads(b'cos\nsystem\n(S\'echo x\'\ntR.')")
+    assert any(
+        finding.rule.startswith("pickle-") and finding.severity is Severity.CRITICAL for finding in found.findings
+    )
 
 
 @pytest.mark.parametrize("name", ORDINARY)

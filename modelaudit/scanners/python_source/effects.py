@@ -31,7 +31,7 @@ _PROCESS: Final = frozenset(
         *_under("distutils", "spawn.spawn"),
         *_under("torch._inductor", "codecache.run_command_and_check"),
         "pty.spawn", "platform.popen", "fabric.Connection().run", "invoke.run", "sh.bash", "sh.Command()",
-        "plumbum.local.cmd", "winreg.CreateKey", "webbrowser.get().open", "multiprocessing.util.spawnv_passfds",
+        "plumbum.local.cmd", "winreg.CreateKey", "multiprocessing.util.spawnv_passfds",
         "_posixsubprocess.fork_exec", "pip.main", "pip._internal.main", "pip._internal.cli.main.main",
     )
 )  # fmt: skip
@@ -81,6 +81,7 @@ _NETWORK: Final = frozenset(
         *_under("http.client", "HTTPConnection().request HTTPSConnection().request"), "wget.download",
         *_under("socket", "create_connection socket().connect socket().connect_ex socket().send socket().sendall"),
         *_under("socket", "socket().sendto socket().recv socket().recvfrom gethostbyname"),
+        *_under("webbrowser", "open open_new open_new_tab get().open"),
         "telnetlib.Telnet", "ftplib.FTP", "ftplib.FTP_TLS",
         *_under("smtplib", "SMTP SMTP_SSL"), "paramiko.SSHClient().connect", "websocket.create_connection",
         "websockets.connect", "asyncio.open_connection", "pycurl.Curl().perform", "dns.resolver.resolve",
