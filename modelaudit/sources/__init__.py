@@ -26,6 +26,7 @@ MODULES = {
     "oci": "oci",
     "mlflow": "mlflow",
     "huggingface": "huggingface",
+    "jfrog": "jfrog",
 }  # the module of each source
 _NAMES = {  # the source of each scheme
     "file": "file",
@@ -63,10 +64,11 @@ def source_for(path: str, access: Access = NOTHING_SAID) -> str:
 def _service_at(url: str, access: Access) -> str:
     """The source of an http(s) URL: some services are known by their addresses."""
     from modelaudit.sources.huggingface import address as hub
+    from modelaudit.sources.jfrog import address as artifactory
 
     if hub.is_page(url, access):
         return "huggingface"
-    return "https"
+    return "jfrog" if artifactory.is_artifactory(url) else "https"
 
 
 class Sources:
@@ -120,6 +122,10 @@ class Sources:
                 from modelaudit.sources.huggingface import HuggingFace
 
                 return HuggingFace(self._limits, self._http(), self._access)
+            case "jfrog":
+                from modelaudit.sources.jfrog import JFrog
+
+                return JFrog(self._limits, self._http(), self._access)
         raise ValueError(f"there is no source {name}")
 
     def _http(self) -> "Web":

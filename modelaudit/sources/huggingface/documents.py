@@ -6,7 +6,7 @@ import msgspec
 
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_SIZES = range(1 << 63)
+_SIZES_END = 1 << 63
 
 
 class Info(msgspec.Struct, frozen=True):
@@ -46,7 +46,7 @@ class Entry(msgspec.Struct, frozen=True):
     def length(self) -> int | None:
         """Size of the file in bytes; None where the hub does not say a usable one."""
         size = self.size if self.lfs is None or self.lfs.size < 0 else self.lfs.size
-        return size if size in _SIZES else None
+        return size if 0 <= size < _SIZES_END else None
 
     @property
     def sha256(self) -> str | None:

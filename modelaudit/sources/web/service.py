@@ -228,5 +228,5 @@ async def _body(answer: Answer, most: int, what: str) -> bytes:
     while piece := await answer.read(_PIECE_BYTES):
         said += piece
         if len(said) > most:
-            raise bad_answer(what, "it is endless")
+            raise AttemptError("too_long", f"{what}: the server's answer is longer than {most >> 20} MiB")
     return bytes(said)
