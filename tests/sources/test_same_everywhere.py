@@ -15,6 +15,7 @@ from tests import samples
 from tests.samples.demo import ATTACKS, BENIGN
 from tests.samples.ordinary_files import many
 from tests.samples.zipwriter import Entry, archive
+from tests.servers.artifactory import artifactory
 from tests.servers.fault_proxy import FaultProxy
 from tests.servers.hub import hub
 from tests.servers.mlflow import MLflowServer
@@ -114,6 +115,17 @@ async def test_on_a_hub(expected: Callable[[], Awaitable[Outcome]]) -> None:
         )
         assert {authorization for _, authorization in running.store_asked} == {None}
     assert found == await expected()
+
+
+@pytest.mark.parametrize("has_listings", [True, False])
+async def test_in_an_artifactory(expected: Callable[[], Awaitable[Outcome]], has_listings: bool) -> None:
+    """A folder of a repository; the server lists it, or has to be asked about each file."""
+    with artifactory() as running:
+        running.put("models/everywhere", FILES)
+        running.tokens, running.has_listings = {"token"}, has_listings
+        uri = f"{running.url}/models/everywhere"
+        reports = await scanned(uri, access=Access(jfrog_access_token="token"))
+    assert outcome(reports, lambda own: own.removeprefix(f"{uri}/")) == await expected()
 
 
 @contextmanager

@@ -14,16 +14,22 @@ from modelaudit.sources.ranges import Headers
 from modelaudit.sources.ranges import Place as Object
 from modelaudit.sources.retry import AttemptError
 from modelaudit.sources.web import Service, Web
+from modelaudit.sources.web.client import origin
 
 _HOW: Final = "give --jfrog-access-token or set JFROG_ACCESS_TOKEN (old servers: --jfrog-api-token, JFROG_API_TOKEN)"
 
 
 class Tokens:
-    """The headers that give access, the ones of today first; the old ones when those are not taken. Never shown."""
+    """The headers that give access, the ones of today first; the old ones when those are not taken. Never shown.
 
-    def __init__(self, access: Access) -> None:
-        token = access.jfrog_access_token or access.variable("JFROG_ACCESS_TOKEN")
-        key = access.jfrog_api_token or access.variable("JFROG_API_TOKEN")
+    Where JFROG_URL says whose the tokens in the environment are, no other server gets them.
+    """
+
+    def __init__(self, base: str, access: Access) -> None:
+        token, key = access.jfrog_access_token, access.jfrog_api_token
+        if _is_same(access.variable("JFROG_URL") or base, base):
+            token = token or access.variable("JFROG_ACCESS_TOKEN")
+            key = key or access.variable("JFROG_API_TOKEN")
         for said, name in ((token, "access token"), (key, "API token")):
             if said and not (said.isascii() and said.isprintable() and " " not in said):
                 raise SourceError(
@@ -50,7 +56,7 @@ class Server:
     """One Artifactory, at the URL `base`."""
 
     def __init__(self, web: Web, limits: Limits, base: str, access: Access) -> None:
-        self._tokens = Tokens(access)
+        self._tokens = Tokens(base, access)
         self._service = Service(web, limits, base, self._tokens, _HOW, self._explain)
 
     async def info(self, place: Place) -> Info:
@@ -102,6 +108,13 @@ class Server:
         if status == 401 and self._tokens:
             return AttemptError("credentials", f"{what}: the server does not take the token; {_HOW}")
         return None
+
+
+def _is_same(url: str, base: str) -> bool:
+    try:
+        return origin(url) == origin(base)
+    except ValueError:
+        return False
 
 
 def _storage(place: Place) -> str:

@@ -5,7 +5,7 @@ are no listings at all (they need a licence, and a user), folders are gone throu
 """
 
 from collections.abc import AsyncIterator, Callable, Mapping, MutableSequence, Sequence
-from typing import Final
+from typing import Final, TypeVar
 
 import anyio
 
@@ -16,6 +16,8 @@ from modelaudit.sources.interface import failed
 from modelaudit.sources.jfrog.address import Place, is_path
 from modelaudit.sources.jfrog.documents import Child, Info, Known, Listed
 from modelaudit.sources.jfrog.server import Server
+
+L = TypeVar("L", Child, Listed)
 
 _DEPTH: Final = 32  # of folders in folders
 _TOO_MUCH: Final = ("too_long", "stalled", "server_error")  # what comes of listings that are too large
@@ -65,8 +67,7 @@ class Walk:
                     yield [_listed(folder, line) for line in lines[first : first + self._limits.page_objects]]
                 return
         children = (info or await self._server.info(folder)).children or ()
-        inner += [_below(folder, child.uri) for child in children if child.folder and is_path(child.uri[1:])]
-        files = [child for child in children if not child.folder]
+        files = _without_folders(folder, children, inner)
         for first in range(0, len(files), _AT_ONCE):
             yield await self._asked(folder, files[first : first + _AT_ONCE])
 
@@ -77,8 +78,7 @@ class Walk:
             if error.reason not in _TOO_MUCH:
                 raise
             listing = await self._server.listing(folder, deep=False)
-            inner += [_below(folder, line.uri) for line in listing.files if line.folder and is_path(line.uri[1:])]
-            return [line for line in listing.files if not line.folder]
+            return _without_folders(folder, listing.files, inner)
         lines = [line for line in listing.files if not line.folder]
         if len(lines) <= self._limits.names:
             self._remember(folder, {line.uri[1:]: line.known.size for line in lines})
@@ -105,6 +105,12 @@ class Walk:
         except BaseExceptionGroup as errors:
             raise first_cause(errors) from None
         return [found[number] for number in range(len(children))]
+
+
+def _without_folders(folder: Place, lines: Sequence[L], inner: MutableSequence[Place]) -> Sequence[L]:
+    """The files in a folder, and whatever cannot be looked into; the folders are added to `inner`."""
+    inner += [_below(folder, line.uri) for line in lines if line.folder and is_path(line.uri[1:])]
+    return [line for line in lines if not (line.folder and is_path(line.uri[1:]))]
 
 
 def target(place: Place, known: Known) -> Target:
