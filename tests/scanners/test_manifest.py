@@ -200,6 +200,12 @@ def test_what_is_ordinary_is_silent(name: str) -> None:
     assert report.formats == ("manifest",)
 
 
+@pytest.mark.parametrize("text", [*manifestfiles.CODED, *(f" {text}\n" for text in manifestfiles.CODED)])
+def test_pickles_written_as_text_are_found_in_every_encoding_and_behind_spaces(text: str) -> None:
+    """A pickle that calls os.system is critical whatever it is written in; decoders pass over spaces around it."""
+    assert any(severity.startswith("critical") for severity in found(json.dumps({"state": text, "list": ["x", text]})))
+
+
 def test_every_rule_has_a_file_that_fires_it() -> None:
     """No rule of the catalogue is only written down."""
     from modelaudit.catalogue import load

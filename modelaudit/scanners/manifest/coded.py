@@ -19,6 +19,7 @@ _BEGINS = re.compile(
     r"(?:data:[^,]{0,80};base64,)?(?:gA[I-X]|H4sI|e(?:J[w-z]|A[E-H]|N[o-r])|UEsD|QlpoO|Y[2-3]|KG|KF|Kd|Kc)"
     r"|80 ?0[2-5]|1[fF]8[bB]08|78(?:01|9[cC]|[dD][aA])|504[bB]0304|fC|J[,-]"
 )
+FIRST = frozenset("gHeUQYK8175fJd \t\r\n")  # what `_BEGINS` begins with, or space before it: the test of every value
 _ZLIB = (b"x\x01", b"x\x9c", b"x\xda")
 _BASE85 = re.compile(r"[!-~]{16,}")
 _HEAD_BYTES = 64  # inflated to see whether it is zlib at all
@@ -26,10 +27,11 @@ _HEAD_BYTES = 64  # inflated to see whether it is zlib at all
 
 def payloads(text: str) -> Iterator[bytes]:
     """The bytes that `text` stands for, where those may be a pickle or an archive."""
+    text = text.strip()
     if len(text) < _SHORTEST or len(text) > _MOST_CHARS or _BEGINS.match(text) is None:
         return
     if text.startswith(("fC", "J")):
-        yield from _base85(text.strip())
+        yield from _base85(text)
         return
     for data in telltale.payloads(text.replace(" ", "") if text.startswith("80 ") else text):
         if telltale.is_payload(data[:256]) or _is_zlib(data):
