@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from aiohttp import web
@@ -18,6 +19,8 @@ from benchmarks.measure import MIB, Command, Report, environment, in_turn, media
 from benchmarks.places import WORK
 from benchmarks.served import Proxy
 from tests.samples.assembler import literal, pickle
+from tests.servers.artifactory import artifactory
+from tests.servers.hub import hub
 from tests.servers.mlflow import mlflow_server
 from tests.servers.registry import registry
 from tests.servers.seaweed import seaweed
@@ -105,11 +108,32 @@ def _https(count: int) -> Iterator[Served]:
         yield Served(port, targets)
 
 
+@contextmanager
+def _hub(count: int) -> Iterator[Served]:
+    with hub() as server:
+        server.large = ()  # all bytes from the hub itself: the store is not behind the proxy
+        for first in range(0, count, _GROUP):
+            files = {f"{number}.pkl": model(number) for number in range(first, min(count, first + _GROUP))}
+            server.push(f"bench/m{first}", files)
+        yield Served(server.port, lambda url: ["hf://bench"], lambda url: {"HF_ENDPOINT": url})
+
+
+@contextmanager
+def _jfrog(count: int, has_listings: bool = True) -> Iterator[Served]:
+    with artifactory() as server:
+        server.has_listings = has_listings
+        server.put("models", {f"m{number // _GROUP}/{number}.pkl": model(number) for number in range(count)})
+        yield Served(server.port, lambda url: [f"{url}/artifactory/models"])
+
+
 SOURCES: dict[str, Callable[[int], AbstractContextManager[Served]]] = {
     "s3": _s3,
     "oci": _oci,
     "mlflow": _mlflow,
     "https": _https,
+    "hub": _hub,
+    "jfrog": _jfrog,
+    "jfrog without listings": partial(_jfrog, has_listings=False),
 }
 
 

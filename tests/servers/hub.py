@@ -73,6 +73,7 @@ class Hub:
         self.signature = "first"  # that the store takes
         self.stored: dict[str, bytes] = {}
         self.has_paths_info = True
+        self.large = _LARGE  # how the names of the files end that are in the store
 
     @property
     def url(self) -> str:
@@ -190,7 +191,7 @@ class Hub:
         counts = {"downloads": 1, "likes": 1, "tags": [], "createdAt": _DATE, "lastModified": _DATE, "disabled": False}
         siblings: list[dict[str, object]] = [{"rfilename": name} for name in sorted(files)]
         if request.query.get("blobs", "").lower() == "true":
-            entries = [_entry(name, files[name]) for name in sorted(files)]
+            entries = [_entry(name, files[name], self.large) for name in sorted(files)]
             siblings = [
                 {"rfilename": entry["path"], "size": entry["size"], "blobId": entry["oid"]} | _blob_lfs(entry)
                 for entry in entries
@@ -240,7 +241,7 @@ class Hub:
                 path = start + "/".join(parts[:depth])
                 entries[path] = {"type": "directory", "oid": blob_id(path.encode()), "size": 0, "path": path}
             if is_deep or len(parts) == 1:
-                entries[name] = _entry(name, data)
+                entries[name] = _entry(name, data, self.large)
         page, headers = self._paged(request, list(entries.values()), self.page)
         return web.json_response(page, headers=headers)
 
@@ -264,7 +265,7 @@ class Hub:
         found: list[dict[str, object]] = []
         for path in paths:
             if path in files:
-                found.append(_entry(path, files[path]))
+                found.append(_entry(path, files[path], self.large))
             elif any(name.startswith(f"{path}/") for name in files):
                 found.append({"type": "directory", "oid": blob_id(path.encode()), "size": 0, "path": path})
         return web.json_response(found)
@@ -289,7 +290,7 @@ class Hub:
         if data is None:
             return self._refusal(404, "EntryNotFound", "Entry not found")
         headers = {"X-Repo-Commit": commit}
-        if not path.endswith(_LARGE):
+        if not path.endswith(self.large):
             return ranged(request, data, headers | {"ETag": f'"{blob_id(data)}"'})
         digest = hashlib.sha256(data).hexdigest()
         headers |= {"X-Linked-Size": str(len(data)), "X-Linked-Etag": f'"{digest}"', "Accept-Ranges": "bytes"}
@@ -329,9 +330,9 @@ class Hub:
 _DATE = "2025-01-01T00:00:00.000Z"
 
 
-def _entry(path: str, data: bytes) -> dict[str, object]:
-    """A file as a tree has it."""
-    if not path.endswith(_LARGE):
+def _entry(path: str, data: bytes, large: tuple[str, ...]) -> dict[str, object]:
+    """A file as a tree has it; in the large store if its name ends so."""
+    if not path.endswith(large):
         return {"type": "file", "oid": blob_id(data), "size": len(data), "path": path}
     digest = hashlib.sha256(data).hexdigest()
     pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{digest}\nsize {len(data)}\n".encode()

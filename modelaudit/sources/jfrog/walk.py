@@ -21,7 +21,7 @@ L = TypeVar("L", Child, Listed)
 
 _DEPTH: Final = 32  # of folders in folders
 _TOO_MUCH: Final = ("too_long", "stalled", "server_error")  # what comes of listings that are too large
-_AT_ONCE: Final = 32  # files that a server is asked about side by side
+_TURNS: Final = 4  # as many files are asked about at once as that many times the requests that may be on their way
 
 
 class Walk:
@@ -68,8 +68,9 @@ class Walk:
                 return
         children = (info or await self._server.info(folder)).children or ()
         files = _without_folders(folder, children, inner)
-        for first in range(0, len(files), _AT_ONCE):
-            yield await self._asked(folder, files[first : first + _AT_ONCE])
+        at_once = _TURNS * self._limits.concurrency
+        for first in range(0, len(files), at_once):
+            yield await self._asked(folder, files[first : first + at_once])
 
     async def _lines(self, folder: Place, inner: MutableSequence[Place]) -> Sequence[Listed]:
         try:
