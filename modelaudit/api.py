@@ -1,14 +1,16 @@
 """modelaudit from Python: `scan` for places. (`inspect`, for bytes, lives in `inprocess`.)"""
 
 from collections.abc import AsyncIterator, Sequence
+from contextlib import ExitStack
 
 import anyio
+import anyio.to_thread
 
 from modelaudit.access import Access
 from modelaudit.errors import first_cause
 from modelaudit.limits import Limits
 from modelaudit.model import FileReport, WeightsMode
-from modelaudit.pipeline import run
+from modelaudit.pipeline import remembering, run
 from modelaudit.progress import Silent
 from modelaudit.settings import Settings, default_workers
 from modelaudit.settings.reach import access_by_environment
@@ -25,6 +27,7 @@ async def scan(
     blacklist: Sequence[str] = (),
     weights: WeightsMode = "auto",
     access: Access | None = None,
+    state: str | None = None,
 ) -> AsyncIterator[FileReport]:
     """Audit files, folders and buckets, and give one `FileReport` an object as soon as it is done.
 
@@ -33,6 +36,9 @@ async def scan(
     when, wrap the call in `contextlib.aclosing`.
 
     `access` says how servers are reached (tokens, certificates); the environment's variables, if it is not given.
+
+    `state` names the file of what was scanned before (see docs/state.md): unchanged objects are not read again, and
+    reports say what is new. A run that was left early goes on the next time, and gives every report again.
 
     `weights` says whether tensors are read too: `auto` those that are local and small, `on` all, `off` none.
 
@@ -52,6 +58,7 @@ async def scan(
         blacklist=tuple(blacklist),
         weights=weights,
         access=access_by_environment(paths) if access is None else access,
+        state=state,
     )
     reports, received = anyio.create_memory_object_stream[FileReport](_WAITING)
 
@@ -61,7 +68,13 @@ async def scan(
 
     async def audit() -> None:
         async with reports:
-            await run(settings, deliver, Silent())
+            with ExitStack() as held:
+                history = await anyio.to_thread.run_sync(held.enter_context, remembering(settings))
+                if history is not None:
+                    await anyio.to_thread.run_sync(history.start)
+                ended = await run(settings, deliver, Silent(), history=history)
+                if history is not None:
+                    await anyio.to_thread.run_sync(history.finish, ended)
 
     try:
         async with received, anyio.create_task_group() as group:

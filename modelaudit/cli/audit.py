@@ -57,7 +57,7 @@ def _execute(settings: Settings, history: "History | None", nursery: Nursery | N
     output = Output.standard() if settings.output in (None, "-") else Output.file(str(settings.output), place)
     settings = within(_leaving_out(settings, output))
     if history is not None:
-        history.start(output.mark if lines else _nowhere, output.kept_bytes > 0)
+        history.start(output.mark if lines else None, output.kept_bytes > 0)
     with (
         closing(open_sink(settings, output)) as sink,
         Log(verbose=settings.verbose, quiet=settings.quiet, colour=settings.colour) as log,
@@ -173,10 +173,6 @@ class _Audit:
 
 def _stopped(stop: KeyboardInterrupt) -> Ended:
     return "terminated" if isinstance(stop, stopping.Terminated) else "interrupted"
-
-
-def _nowhere() -> None:
-    """Where an output stands that a run cannot go on with after a kill: it is written at the end, or in one piece."""
 
 
 def _record(settings: Settings, history: "History | None") -> RunRecord:

@@ -54,12 +54,12 @@ class History:
         self._where: Where = _nowhere
         self._goes_on = False
 
-    def start(self, where: Where, goes_on: bool) -> None:
+    def start(self, where: Where | None = None, goes_on: bool = False) -> None:
         """The output is open. `where` tells how far it has been written, if it can be gone on with after a kill.
 
         `goes_on`: it still has what was written before the kill, which is not given again. Blocks.
         """
-        self._where = where
+        self._where = where or _nowhere
         self._goes_on = goes_on
         if self.run.resumed and not goes_on:
             self._state.part()
@@ -150,7 +150,7 @@ class History:
         return self._marked(record, target, known, {name: names_digest(names) for name, names in asked.items()})
 
     def _marked(self, record: FileReport, target: Target, known: Known, names: dict[str, bytes]) -> Done:
-        record, carried = marked(record, known.past)
+        record, carried = marked(record, known.past, target.modified)
         change: Change = record.change or "new"
         listed = not target.failed
         entry = Entry(

@@ -194,7 +194,8 @@ def _targets(path: str) -> Iterator[Target]:
 def _target(uri: str, key: str, status: os.stat_result) -> Target:
     kind = stat.S_IFMT(status.st_mode)
     if kind == stat.S_IFREG:
-        return Target(uri, key, status.st_size, _version(status))
+        # Whoever may write a file may also set its mtime, but not its ctime.
+        return Target(uri, key, status.st_size, _version(status), modified=str(status.st_ctime_ns))
     return Target(uri, key, skip=("special_file", f"{_SPECIAL.get(kind, 'a special file')}, not a file"))
 
 

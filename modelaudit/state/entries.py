@@ -132,8 +132,11 @@ def _digest(*parts: str) -> bytes:
     return blake2b(msgspec.msgpack.encode(texts), digest_size=16).digest()
 
 
-def marked(report: FileReport, past: Past | None) -> tuple[FileReport, tuple[Finding, ...]]:
-    """`report` with what is new and what is fixed since `past`; and the findings to carry on."""
+def marked(report: FileReport, past: Past | None, modified: str | None) -> tuple[FileReport, tuple[Finding, ...]]:
+    """`report` with what is new and what is fixed since `past`; and the findings to carry on.
+
+    `modified` is when the object was changed, as far as the listing told.
+    """
     before = past.record() if past is not None else None
     if past is None or before is None:
         new = tuple(replace(finding, change="new") for finding in report.findings)
@@ -146,13 +149,14 @@ def marked(report: FileReport, past: Past | None) -> tuple[FileReport, tuple[Fin
     missing = tuple(replace(finding, change=None) for finding in known.values() if finding.id not in found)
     looked_at = report.status == "partial" or not report.incomplete
     fixed = tuple(replace(finding, change="fixed") for finding in missing) if looked_at else ()
-    change = _change(report, before, past)
+    change = _change(report, before, past, modified)
     return replace(report, change=change, findings=findings, fixed=fixed), () if looked_at else missing
 
 
-def _change(report: FileReport, before: FileReport, past: Past) -> Change:
+def _change(report: FileReport, before: FileReport, past: Past, modified: str | None) -> Change:
     same = report.sha256 is not None and report.sha256 == past.sha256
-    same = same or (report.version is not None and (report.version, report.size) == (past.version, past.size))
+    seen = (past.version, past.size, past.modified)
+    same = same or (report.version is not None and (report.version, report.size, modified) == seen)
     if not same:
         return "changed"
     as_before = (report.status, report.reason) == (before.status, before.reason)

@@ -30,7 +30,7 @@ def test_ndjson(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert same(done.stdout) == (
         '{"type":"run","schema":"modelaudit/1","version":"X","run_id":"X","started":N,"paths":["models"],'
-        '"paths_cut":0,"settings":{"fail_on":"warning"}}\n'
+        '"paths_cut":0,"settings":{"fail_on":"warning"},"resumed":false}\n'
         '{"type":"file","uri":"models/0.pkl","size":5,"bytes_read":5,"version":"X","sha256":null,'
         '"formats":["pickle"],"scanners":["pickle"],"status":"scanned","reason":null,"message":null,"severity":null,'
         '"findings":[],"findings_cut":0,"assets":[{"path":"models/0.pkl","type":"pickle","size":null,"tensors":[],'

@@ -7,11 +7,15 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
+import modelaudit
+from modelaudit.errors import UsageError
 from tests.cli.program import models, run
 
 EVIL = b"cos\nsystem\n(S'echo'\ntR."
@@ -163,6 +167,41 @@ def test_a_link_to_the_same_file(tmp_path: Path) -> None:
     folder = models(tmp_path, 1)
     (folder / "link.pkl").symlink_to("0.pkl")
     assert set(night(tmp_path)) == set(night(tmp_path)) == {"0.pkl", "link.pkl", "summary"}
+
+
+def test_a_file_whose_time_is_set_back(tmp_path: Path) -> None:
+    """Other bytes of the same length and the old modification time: they are read."""
+    folder = models(tmp_path, 1)
+    (folder / "x.pkl").write_bytes(EVIL.replace(b"system", b"getpid").ljust(40, b"."))
+    before = (folder / "x.pkl").stat()
+    night(tmp_path)
+    (folder / "x.pkl").write_bytes(EVIL.ljust(40, b"."))
+    os.utime(folder / "x.pkl", ns=(before.st_atime_ns, before.st_mtime_ns))
+    after = night(tmp_path)["x.pkl"]
+    assert after["change"] == "changed"
+    assert after["severity"] == "critical"
+
+
+def test_from_python(tmp_path: Path) -> None:
+    """The same memory, and the same errors; a run that was left early gives everything again."""
+    models(tmp_path, 3)
+    (tmp_path / "models" / "evil.pkl").write_bytes(EVIL)
+
+    async def changes_of(most: int = 100) -> list[str | None]:
+        found: list[str | None] = []
+        async with aclosing(modelaudit.scan(str(tmp_path / "models"), state=str(tmp_path / "s"), workers=1)) as reports:
+            async for report in reports:
+                found.append(report.change)
+                if len(found) == most:
+                    break
+        return found
+
+    assert anyio.run(changes_of, 1) == ["new"]
+    assert anyio.run(changes_of) == ["new"] * 4
+    assert anyio.run(changes_of) == ["unchanged"] * 4
+    (tmp_path / "s").write_bytes(b"else" * 1000)
+    with pytest.raises(UsageError, match="this is no state of modelaudit"):
+        anyio.run(changes_of)
 
 
 def test_a_dry_run_remembers_nothing(tmp_path: Path) -> None:
