@@ -52,8 +52,14 @@ class Hub:
     async def repositories(self, kind: str, owner: str, what: str) -> AsyncIterator[Sequence[Info]]:
         """All repositories of `owner`, a page at a time. Raises `SourceError`."""
         query = urlencode({"author": owner, "limit": _PAGE, "expand": "sha"})
-        async for page in self._paged(f"{self._url}/api/{kind}?{query}", list[Info], what):
-            yield [info for info in page if is_id(info.id) and info.id.partition("/")[0].lower() == owner.lower()]
+        try:
+            async for page in self._paged(f"{self._url}/api/{kind}?{query}", list[Info], what):
+                yield [info for info in page if is_id(info.id) and info.id.partition("/")[0].lower() == owner.lower()]
+        except SourceError as error:
+            if error.reason != "not_found":
+                raise
+            said = f"{what}: the hub has no repository of this name, and does not tell what owners have"
+            raise SourceError("not_found", said) from None
 
     async def pinned(self, repository: Repository, revision: str, what: str) -> tuple[Repository, str]:
         """The repository under the name that it has now, and the commit of `revision`. Raises `SourceError`."""

@@ -172,6 +172,18 @@ async def test_one_repository_that_fails_is_one_record(server: Hub) -> None:
     assert found[1].failed
 
 
+async def test_a_mirror_that_does_not_tell_what_owners_have(server: Hub) -> None:
+    """As mirrors do, it answers 401 or 404: that is not a repository that is missing."""
+    server.push("owner/repo", {"a.txt": b"a"})
+    for status in (401, 404):
+        with FaultProxy(("127.0.0.1", server.port)) as proxy:
+            proxy.faults.append(Fault("answer", "author=", None, status=status))
+            async with opened(proxy.url) as source:
+                reason, message = await refused(source, "hf://owner")
+        assert reason == "not_found"
+        assert "does not tell what owners have" in message
+
+
 def answers(match: str, said: object, **headers: str) -> Fault:
     """A hub that says so, every time."""
     return Fault("answer", match, None, status=200, headers=headers, body=json.dumps(said).encode())
