@@ -11,6 +11,7 @@ from modelaudit.errors import first_cause
 from modelaudit.limits import Limits
 from modelaudit.model import FileReport, WeightsMode
 from modelaudit.pipeline import remembering, run
+from modelaudit.pipeline.flow import Deliver
 from modelaudit.progress import Silent
 from modelaudit.settings import Settings, default_workers
 from modelaudit.settings.reach import access_by_environment
@@ -68,13 +69,7 @@ async def scan(
 
     async def audit() -> None:
         async with reports:
-            with ExitStack() as held:
-                history = await anyio.to_thread.run_sync(held.enter_context, remembering(settings))
-                if history is not None:
-                    await anyio.to_thread.run_sync(history.start)
-                ended = await run(settings, deliver, Silent(), history=history)
-                if history is not None:
-                    await anyio.to_thread.run_sync(history.finish, ended)
+            await _remembered(settings, deliver)
 
     try:
         async with received, anyio.create_task_group() as group:
@@ -83,3 +78,14 @@ async def scan(
                 yield report
     except BaseExceptionGroup as error:
         raise first_cause(error) from None
+
+
+async def _remembered(settings: Settings, deliver: Deliver) -> None:
+    """The run, with its memory if `settings` name one."""
+    with ExitStack() as held:
+        history = await anyio.to_thread.run_sync(held.enter_context, remembering(settings))
+        if history is not None:
+            await anyio.to_thread.run_sync(history.start)
+        ended = await run(settings, deliver, Silent(), history=history)
+        if history is not None:
+            await anyio.to_thread.run_sync(history.finish, ended)
