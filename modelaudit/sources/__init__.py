@@ -23,6 +23,7 @@ MODULES = {
     "s3": "s3",
     "r2": "s3",
     "https": "https",
+    "gcs": "gcs",
     "oci": "oci",
     "mlflow": "mlflow",
     "huggingface": "huggingface",
@@ -34,6 +35,7 @@ _NAMES = {  # the source of each scheme
     "r2": "r2",
     "http": "https",
     "https": "https",
+    "gs": "gcs",
     "oci": "oci",
     "models": "mlflow",
     "hf": "huggingface",
@@ -106,6 +108,10 @@ class Sources:
                 from modelaudit.sources.s3 import S3
 
                 return S3(self._limits, name)
+            case "gcs":
+                from modelaudit.sources.gcs import GCS
+
+                return GCS(self._limits, self._access)
             case "https":
                 from modelaudit.sources.https import Https
 

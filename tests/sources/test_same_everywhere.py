@@ -17,6 +17,7 @@ from tests.samples.ordinary_files import many
 from tests.samples.zipwriter import Entry, archive
 from tests.servers.artifactory import artifactory
 from tests.servers.fault_proxy import FaultProxy
+from tests.servers.gcs import storage
 from tests.servers.hub import hub
 from tests.servers.mlflow import MLflowServer
 from tests.servers.registry import Registry
@@ -85,6 +86,17 @@ async def test_in_a_bucket(expected: Callable[[], Awaitable[Outcome]], s3_server
     for name, data in FILES.items():
         s3_server.put(f"everywhere/{name}", data)
     found = outcome(await scanned("s3://models/everywhere/"), lambda uri: uri.removeprefix("s3://models/everywhere/"))
+    assert found == await expected()
+
+
+async def test_in_google_storage(expected: Callable[[], Awaitable[Outcome]]) -> None:
+    """Listed by prefix, read by ranges of one generation."""
+    with storage() as server:
+        for name, data in FILES.items():
+            server.put(f"everywhere/{name}", data)
+        access = Access(variables={"STORAGE_EMULATOR_HOST": server.url})
+        reports = await scanned("gs://models/everywhere", access=access)
+        found = outcome(reports, lambda uri: uri.removeprefix("gs://models/everywhere/"))
     assert found == await expected()
 
 
