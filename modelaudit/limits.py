@@ -29,7 +29,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     source_calls: int = 60_000  # opening brackets of a Python source; the largest real one, of torch, has 20,000
     source_marks: int = 500_000  # its commas, operators and brackets: half a second a hundred thousand
     source_steps: int = 100_000  # nodes behind its suspicious calls, 40 µs each; ordinary files need a few thousand
-    state_values: int = 500_000  # maps, keys and values of a MessagePack file, up to 8 µs each; models have thousands
+    state_values: int = 2_000_000  # maps, keys and values of a MessagePack file, up to 8 µs each; models have thousands
     template_bytes: int = 256 * KIB  # a Jinja template, up to 12 µs a byte; the largest chat templates have 40 KB
     templates_bytes: int = 8 * MIB  # all Jinja templates of one object, over all depths; a minute
     template_folded_chars: int = 32 * MIB  # text that a template puts together; real ones stay below 100 KB

@@ -327,3 +327,12 @@ def test_blacklist_covers_tags() -> None:
     blob = BytesBlob(b"a: !!python/object:mine.Net {b: 1}\n", Place("c.yaml"))
     report = inspect(blob, uri="c.yaml", blacklist=["mine.net"])
     assert "shared-blacklisted" in {finding.rule for finding in report.findings}
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["!.gitignore\n", "a: ''\nb: ${a}\n_target_: ${b}\n", "a: !!binary ''\nb: ${a}\n"],
+)
+def test_empty_values_and_references_to_them(text: str) -> None:
+    """They are values like others."""
+    assert look(text).status != "failed"

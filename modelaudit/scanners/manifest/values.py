@@ -82,7 +82,7 @@ class Values:
                 yield Child(secrets.hide(shown(path, key)), data=data)
 
     def _text(self, path: Path, key: str | int, text: str, words: bool) -> Iterator[Hit | Child]:
-        if not words and text[0] in coded.FIRST:
+        if not words and text[:1] in coded.FIRST:
             yield from self.coded(path, key, text)
         name = key if isinstance(key, str) else ""
         for secret in secrets.in_text(text):
