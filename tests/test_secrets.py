@@ -76,7 +76,7 @@ def planted(mirror: Mirror, folder: Path) -> dict[str, str]:
         "AWS_DEFAULT_REGION": "us-east-1",
         "MLFLOW_TRACKING_USERNAME": "me",
         "MLFLOW_TRACKING_URI": mirror.url,
-        "HF_ENDPOINT": mirror.url,
+        "HF_ENDPOINT": mirror.url.replace("127.0.0.1", "localhost"),
         "STORAGE_EMULATOR_HOST": mirror.url,
     }
 
@@ -89,6 +89,9 @@ def run(mirror: Mirror, folder: Path, *arguments: str) -> str:
         f"http://me:{SECRET}@{host}/user/model.pkl",
         f"oci://{host}/oci/models:v1",
         "models:/name/1",
+        f"{mirror.url}/artifactory/repository/model.pkl",
+        "hf://owner/name",
+        "gs://bucket/prefix/",
         "s3://bucket/prefix/",
         f"s3://me:{SECRET}@bucket/prefix/",
     ]
@@ -119,4 +122,4 @@ def test_nothing_that_is_written_holds_a_secret(mirror: Mirror, tmp_path: Path, 
 
 def test_the_secrets_did_reach_the_server(mirror: Mirror) -> None:
     """Otherwise the test above would say nothing."""
-    assert {"url", "v2", "api"} <= mirror.heard
+    assert {"url", "v2", "api", "artifactory"} <= mirror.heard

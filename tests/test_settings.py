@@ -114,6 +114,7 @@ def test_every_option_from_every_place(elsewhere: Path) -> None:
         weights = "on"
         dry-run = true
         verbose = true
+        state = "state.db"
         timeout = 1.5
         max-file-size = "10GB"
         max_total_size = 536870912
@@ -216,7 +217,7 @@ SIZES = "a size; write bytes or a number with KB, MB, GB, TB, KiB, MiB, GiB or T
 @pytest.mark.parametrize(
     ("name", "value", "wanted"),
     [
-        ("format", "xml", "a format; write one of text, json, ndjson"),
+        ("format", "xml", "a format; write one of text, json, ndjson, sarif"),
         ("timeout", "soon", "a number of seconds above 0 and up to 1000000, such as 300"),
         ("timeout", "0", "a number of seconds above 0 and up to 1000000, such as 300"),
         ("timeout", "nan", "a number of seconds above 0 and up to 1000000, such as 300"),
