@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import pytest
+from msgspec.structs import replace
 
 from modelaudit.errors import SourceError
 from modelaudit.limits import Limits
@@ -80,7 +81,8 @@ async def test_targets_have_size_and_version_and_can_be_read(source: S3, folder:
     """What the listing gives is all that reading needs."""
     etag = folder.server.put(f"{folder.name}/a", b"0123")
     (target,) = await listed(source, folder.url)
-    assert target == Target(f"{folder.url}/a", f"models/{folder.name}/a", 4, etag)
+    assert target.modified is not None
+    assert replace(target, modified=None) == Target(f"{folder.url}/a", f"models/{folder.name}/a", 4, etag)
     assert (await source.read(target, 1, 2, target.version)).data == b"12"
 
 
@@ -259,7 +261,7 @@ async def test_a_listing_without_end_ends(
 async def test_an_answer_that_is_no_listing_is_no_empty_bucket(body: bytes, status: int, aws: FaultProxy) -> None:
     """A portal or a wrong endpoint that says 200 must not look as if there were nothing to scan."""
     aws.faults.append(Fault("answer", "list-type", None, status=status, body=body))
-    async with opened(listing_deadline_seconds=0.5) as source:
+    async with opened(listing_deadline_seconds=1.5) as source:
         reason, message = await failure(source, "s3://models/f/")
     assert (reason, "AWS_ENDPOINT_URL" in message) == ("bad_answer", True)
 
@@ -269,7 +271,7 @@ async def test_a_page_without_end_is_not_taken_into_memory(aws: FaultProxy, monk
     monkeypatch.setattr(session, "_ANSWER_BYTES", 1 << 20)
     aws.faults.append(Fault("answer", "list-type", None, status=200, body=b"<a>" + b" " * (3 << 20)))
     aws.faults.append(Fault("answer", "long", None, status=400, body=b"<a>" + b" " * (3 << 20)))
-    async with opened(listing_deadline_seconds=0.5, read_deadline_seconds=0.5) as source:
+    async with opened(listing_deadline_seconds=1.5, read_deadline_seconds=1.5) as source:
         assert (await failure(source, "s3://models/f/"))[0] == "bad_answer"
         with pytest.raises(SourceError) as error:
             await source.read(Target("s3://models/long", "models/long", 9, "e"), 0, 9, "e")
@@ -294,7 +296,7 @@ async def test_no_redirect_is_followed(source: S3, aws: FaultProxy, folder: Fold
 async def test_a_region_that_is_always_elsewhere(aws: FaultProxy, status: int) -> None:
     """A server that answers the question for the region as it answers all others is not asked for ever."""
     aws.faults += [s3_error(status, "PermanentRedirect", "GET", None), Fault("answer", "HEAD", None, status=status)]
-    async with opened(listing_deadline_seconds=0.5) as source:
+    async with opened(listing_deadline_seconds=1.5) as source:
         assert (await failure(source, "s3://models/f/"))[0] == "refused"
     assert aws.counts.requests["HEAD"] < 20
 
