@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from modelaudit.sources.web import Web
 
 _SCHEME = re.compile(r"(?a:([A-Za-z][A-Za-z0-9+.-]*)://|(models):/)")
+_POINTER = re.compile(r"(?:^|/)(?:dvc\.lock|[^/]+\.dvc)$")  # what DVC keeps of its data in a repository
 MODULES = {
     "file": "local",
     "s3": "s3",
@@ -28,6 +29,7 @@ MODULES = {
     "mlflow": "mlflow",
     "huggingface": "huggingface",
     "jfrog": "jfrog",
+    "dvc": "dvc",
 }  # the module of each source
 _NAMES = {  # the source of each scheme
     "file": "file",
@@ -39,6 +41,7 @@ _NAMES = {  # the source of each scheme
     "oci": "oci",
     "models": "mlflow",
     "hf": "huggingface",
+    "dvc": "dvc",
 }
 SCHEMES = (*_NAMES,)
 
@@ -50,7 +53,7 @@ def source_for(path: str, access: Access = NOTHING_SAID) -> str:
     """
     match = _SCHEME.match(path)
     if match is None:
-        return "file"
+        return "dvc" if _POINTER.search(path) else "file"
     scheme = (match[1] or match[2]).lower()
     if scheme in ("http", "https"):
         return _service_at(path, access)
@@ -116,6 +119,10 @@ class Sources:
                 from modelaudit.sources.https import Https
 
                 return Https(self._limits, self._http())
+            case "dvc":
+                from modelaudit.sources.dvc import Dvc
+
+                return Dvc(self._limits, self._access, self.named)
             case "oci":
                 from modelaudit.sources.oci import Oci
 

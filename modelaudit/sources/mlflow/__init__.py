@@ -19,7 +19,7 @@ from modelaudit.sources.web import Web
 
 _DEPTH: Final = 32  # of folders in folders
 _OWN: Final = "mlflow"  # before the keys of artifacts that the server hands through
-_ELSEWHERE: Final = {"s3": "s3", "gs": "gs", "file": "file", "": "file"}  # the sources of other artifacts
+_ELSEWHERE: Final = {"s3": "s3", "gs": "gcs", "file": "file", "": "file"}  # the sources of other artifacts
 _HERE: Final = ("localhost", "127.0.0.1", "::1")
 
 
