@@ -20,6 +20,7 @@ from benchmarks.places import WORK
 from benchmarks.served import Proxy
 from tests.samples.assembler import literal, pickle
 from tests.servers.artifactory import artifactory
+from tests.servers.gcs import storage
 from tests.servers.hub import hub
 from tests.servers.mlflow import mlflow_server
 from tests.servers.registry import registry
@@ -72,6 +73,14 @@ def _s3(count: int) -> Iterator[Served]:
             "AWS_EC2_METADATA_DISABLED": "true",
         }
         yield Served(server.port, lambda url: ["s3://models/m/"], lambda url: {"AWS_ENDPOINT_URL": url, **aws})
+
+
+@contextmanager
+def _gcs(count: int) -> Iterator[Served]:
+    with storage() as server:
+        for number in range(count):
+            server.put(f"m/{number // _GROUP}/{number}.pkl", model(number))
+        yield Served(server.port, lambda url: ["gs://models/m/"], lambda url: {"STORAGE_EMULATOR_HOST": url})
 
 
 @contextmanager
@@ -128,6 +137,7 @@ def _jfrog(count: int, has_listings: bool = True) -> Iterator[Served]:
 
 SOURCES: dict[str, Callable[[int], AbstractContextManager[Served]]] = {
     "s3": _s3,
+    "gcs": _gcs,
     "oci": _oci,
     "mlflow": _mlflow,
     "https": _https,

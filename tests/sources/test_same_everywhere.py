@@ -1,7 +1,9 @@
 """The same folder of mixed files, scanned through every source, gives the same findings."""
 
+import json
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from hashlib import md5
 from pathlib import Path
 from urllib.parse import quote
 
@@ -138,6 +140,21 @@ async def test_in_an_artifactory(expected: Callable[[], Awaitable[Outcome]], has
         uri = f"{running.url}/models/everywhere"
         reports = await scanned(uri, access=Access(jfrog_access_token="token"))
     assert outcome(reports, lambda own: own.removeprefix(f"{uri}/")) == await expected()
+
+
+async def test_in_a_dvc_repository(expected: Callable[[], Awaitable[Outcome]], tmp_path: Path) -> None:
+    """A folder that lies in the cache only."""
+    listing = json.dumps([{"md5": md5(data).hexdigest(), "relpath": name} for name, data in FILES.items()]).encode()
+    objects = {md5(data).hexdigest(): data for data in FILES.values()}
+    objects[f"{md5(listing).hexdigest()}.dir"] = listing
+    for digest, data in objects.items():
+        place = tmp_path / ".dvc/cache/files/md5" / digest[:2] / digest[2:]
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(data)
+    pointer = tmp_path / "mixed.dvc"
+    pointer.write_text(f"outs:\n- md5: {md5(listing).hexdigest()}.dir\n  hash: md5\n  path: mixed\n")
+    found = outcome(await scanned(str(pointer)), lambda uri: uri.removeprefix(f"{pointer}:mixed/"))
+    assert found == await expected()
 
 
 @contextmanager
