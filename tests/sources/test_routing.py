@@ -74,7 +74,7 @@ def test_local_files_load_no_cloud_library() -> None:
         "    async with open_sources(['.'], Limits()) as places:\n"
         "        assert places\n"
         "anyio.run(main)\n"
-        "print([name for name in ('aiobotocore', 'botocore', 'aiohttp') if name in sys.modules])\n"
+        "print([name for name in ('aiobotocore', 'botocore', 'aiohttp', 'gcsfs') if name in sys.modules])\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout == "[]\n"
