@@ -22,7 +22,7 @@ LAYERS = [
     {"engine"},
     {"workers", "sources", "sinks", "state", "settings", "progress", "logs"},
     {"pipeline"},
-    {"api", "inprocess"},
+    {"api", "inprocess", "report"},
     {"cli", "__init__", "__main__"},
 ]
 # Rows of which the members know nothing of each other.

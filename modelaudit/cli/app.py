@@ -7,7 +7,7 @@ from typing import Annotated, ParamSpec
 import typer
 
 from modelaudit import __version__
-from modelaudit.cli import doctor, knowledge, scan
+from modelaudit.cli import doctor, knowledge, reporting, scan
 
 app = typer.Typer(
     name="modelaudit",
@@ -48,6 +48,7 @@ def _exits(command: Callable[P, int]) -> Callable[P, None]:
 
 
 app.command("scan", epilog=scan.EPILOG)(_exits(scan.scan))
+app.command("report", epilog=reporting.EPILOG)(_exits(reporting.report))
 app.command("rules", epilog=knowledge.RULES_EPILOG)(_exits(knowledge.rules))
 app.command("formats")(_exits(knowledge.formats))
 app.command("schema")(_exits(knowledge.schema))
