@@ -7,7 +7,7 @@ take from a stack that is empty.
 import re
 import sys
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from modelaudit.blob import Blob
 from modelaudit.parsers.pickle.opcodes import CODES, COUNT_BYTES, LINES, NAMES, SIGNED_COUNT, SIZE
@@ -16,7 +16,6 @@ from modelaudit.parsers.pickle.opcodes import CODES, COUNT_BYTES, LINES, NAMES, 
 _PERSISTENT: Final = re.compile(rb"P[\x20-\x7e]*\r?\n")
 PROBE_BYTES: Final = 1 << 16  # enough to leave no room for harmless opcodes before the first import
 _FIRST_BYTES: Final = 512
-_SOON_BYTES: Final = 96  # most pickles show by then what they are
 _LASTING: Final = 12  # opcodes after which a stream without header is believed that goes on and on
 _LINE_BYTES: Final = 1 << 22  # the longest line with which a pickle of protocol 0 may begin
 _AHEAD: Final = 16  # pickles after a tiny one that are looked at before it is believed
@@ -72,6 +71,36 @@ class Probe:
         return self.imports > 0 and (self.calls > 0 or self.stopped)
 
 
+class _Rule(NamedTuple):
+    """What one opcode does: `least` values must lie above the mark, and their number changes by `change`."""
+
+    name: str
+    least: int
+    change: int
+    plain: bool  # does no more than that to the stack: no mark, no list of unknown length
+    put: bool
+    call: bool
+    text: bool  # imports, or gives a name that an import may take
+
+
+def _rule(name: str) -> _Rule:
+    takes = _TAKES.get(name, 0)
+    return _Rule(
+        name,
+        max(takes, _NEEDS.get(name, 0)),
+        (name not in _SILENT and name not in _PUTS) - takes,
+        name not in _TO_MARK and name not in ("MARK", "POP"),
+        name in _PUTS,
+        name in _CALLS,
+        name in ("GLOBAL", "INST", "STACK_GLOBAL") or name.endswith(("UNICODE", "STRING")),
+    )
+
+
+_RULES: Final = tuple(_rule(NAMES[op]) if op in NAMES else None for op in range(256))
+_STOP: Final = CODES["STOP"]
+_PROTO: Final = CODES["PROTO"]
+
+
 class _Stack:
     __slots__ = ("depth", "marks")
 
@@ -79,35 +108,40 @@ class _Stack:
         self.depth = depth
         self.marks: list[int] = []
 
-    def follow(self, name: str) -> bool:
+    def follow(self, rule: _Rule) -> bool:
         """Do what the opcode does to the depth; False when the stack lacks what it takes."""
         floor = self.marks[-1] if self.marks else 0
+        name = rule.name
+        if rule.plain or (name == "POP" and not (self.marks and self.depth == floor)):
+            if self.depth - floor < rule.least:
+                return False
+            self.depth += rule.change
+            return True
         if name == "MARK":
             self.marks.append(self.depth)
             return True
-        if name in _TO_MARK:
-            if not self.marks:
-                return False
-            held = self.depth - floor
-            self.depth = self.marks.pop() + _TO_MARK[name]
-            return not (name == "OBJ" and held == 0) and (_TO_MARK[name] == 1 or name == "POP_MARK" or self.depth > 0)
-        if name == "POP" and self.marks and self.depth == floor:
-            self.marks.pop()
-            return True
-        takes = _TAKES.get(name, 0)
-        if self.depth - floor < max(takes, _NEEDS.get(name, 0)):
+        if not self.marks:
             return False
-        self.depth += (name not in _SILENT and name not in _PUTS) - takes
-        return True
+        held = self.depth - floor
+        self.depth = self.marks.pop() + _TO_MARK.get(name, 0)  # a POP here takes the mark
+        if name in ("POP", "POP_MARK"):
+            return True
+        return not (name == "OBJ" and held == 0) and (_TO_MARK[name] == 1 or self.depth > 0)
 
 
 class Probing:
-    """A probe that goes on over several pieces of the same stream. `way` gains the places of the opcodes."""
+    """A probe that goes on over several pieces of the same stream. `way` gains the places of the opcodes.
 
-    def __init__(self, depth: int, until_sure: bool = False, way: list[int] | None = None) -> None:
+    `until_sure`: it ends as soon as the stream is a pickle for certain; with a protocol `headed` that is soon.
+    """
+
+    def __init__(
+        self, depth: int, until_sure: bool = False, way: list[int] | None = None, headed: bool = False
+    ) -> None:
         self.found = Probe()
         self._way = way
         self._until_sure = until_sure
+        self._headed = headed
         self._stack = _Stack(depth)
         self._names: list[bytes] = []
 
@@ -117,32 +151,40 @@ class Probing:
         That may be beyond its end, behind a large argument, or before it, at an opcode that is not all there.
         -1 when the pickle stopped or broke.
         """
-        found, i = self.found, 0
+        found, stack, i = self.found, self._stack, 0
         while i < len(head):
             op = head[i]
-            name = NAMES.get(op, "")
-            if op == CODES["STOP"]:
-                found.stopped, found.end = self._stack.depth > 0, i + 1
+            rule = _RULES[op]
+            if op == _STOP:
+                found.stopped, found.end = stack.depth > 0, i + 1
                 return -1
-            after = _argument(head, i, op) if name else 0
+            if rule is None:
+                return -1
+            after = i + SIZE[op] if SIZE[op] and op != _PROTO else _argument(head, i, op)
             if after == 0:
                 return -1
             if after > len(head) and (not COUNT_BYTES[op] or len(head) - i <= COUNT_BYTES[op]):
                 return i
-            if not self._stack.follow(name):
+            if not stack.follow(rule):
                 return -1
             if self._way is not None:
                 self._way.append(i)
             found.opcodes += 1
-            found.puts += name in _PUTS
-            found.calls += name in _CALLS and (found.imports > 0 or name == "INST")
+            found.puts += rule.put
+            found.calls += rule.call and (found.imports > 0 or rule.name == "INST")
             found.after_import += found.imports > 0
-            if not _import(head[i : min(after, i + 1024)], name, self._names, found):
+            if rule.text and not _import(head[i : min(after, i + 1024)], rule.name, self._names, found):
                 return -1
             i = after
-            if self._until_sure and (_imports_for_sure(found) or found.convinces):
+            if self._until_sure and self._is_sure():
                 return -1
         return i
+
+    def _is_sure(self) -> bool:
+        found = self.found
+        if self._headed and (found.imports or found.opcodes >= _SURE):
+            return True
+        return (found.imports > 0 and _imports_for_sure(found)) or found.convinces
 
 
 def probe(head: bytes, depth: int = 0) -> Probe:
@@ -162,8 +204,6 @@ def _import(opcode: bytes, name: str, names: list[bytes], found: Probe) -> bool:
     elif name.endswith(("UNICODE", "STRING")):
         names.append(opcode[1 + COUNT_BYTES[opcode[0]] :][:200])
         del names[:-2]
-        return True
-    elif name != "STACK_GLOBAL":
         return True
     found.imports += 1
     root = names[0].partition(b".")[0].decode("latin-1") if names else ""
@@ -219,10 +259,7 @@ def is_pickle(blob: Blob, within: bool = False) -> bool:
     if not head or head[0] not in NAMES or (head[0] == CODES["PERSID"] and _PERSISTENT.match(head) is None):
         return False
     headed = head[0] == 0x80 and len(head) > 1 and head[1] <= 5
-    soon = probe(head[:_SOON_BYTES])
-    if _imports_for_sure(soon) or (headed and (soon.imports or soon.opcodes >= _SURE)):
-        return True  # more of it can only confirm that
-    probing = Probing(0, until_sure=True)
+    probing = Probing(0, until_sure=True, headed=headed)
     found = probing.found
     place = _follow(blob, probing, head)
     going_on = 0 < place < blob.size and found.opcodes >= _LASTING
