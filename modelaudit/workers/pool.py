@@ -36,6 +36,10 @@ from modelaudit.workers.wire import (
 )
 
 _AHEAD = 2  # jobs given to one worker at a time: the next one is there when the first is done
+_AHEAD_SMALL = 16  # and of small ones, so that a thousand small files are not a thousand wake-ups of both sides
+_SMALL_BYTES = 1 << 16
+_GATHER_SECONDS = 0.002  # answers to small jobs are waited for, to be taken in together
+_PATIENCE_SECONDS = 0.25  # after which small jobs behind a slow one are given to a neighbour without any
 _START_SECONDS = 60.0  # a worker that is not ready by then never will be
 _START_FAILURES = 3  # in a row; then the installation is broken, not a worker
 
@@ -66,10 +70,18 @@ class _Pending:
         self.spent_seconds = 0.0
         self.outcome: Outcome | None = None
         self.ended = anyio.Event()
+        self.is_small = sum(length for _, length in job.extents) <= _SMALL_BYTES
+        self.is_moved = False  # stands for a job that was given to another worker since
 
     def end(self, outcome: Outcome) -> None:
         self.outcome = outcome
         self.ended.set()
+
+    def moved(self) -> "_Pending":
+        """What stays with a worker that has the job already, and whose answer nobody waits for any more."""
+        shade = _Pending(self.job, self.descriptor, self.seconds)
+        shade.is_moved = True
+        return shade
 
 
 class _Worker:
@@ -88,6 +100,11 @@ class _Worker:
         self.overran = False
         self.nonsense: str | None = None
         self.pushing = False
+
+    def takes(self, pending: _Pending) -> bool:
+        """Whether there is room for one more job."""
+        small = pending.is_small and all(job.is_small for job in self.jobs)
+        return self.ready and len(self.jobs) < (_AHEAD_SMALL if small else _AHEAD)
 
 
 class Pool:
@@ -157,7 +174,7 @@ class Pool:
                 self._pending.popleft().ended.set()
             return
         while self._pending:
-            free = [worker for worker in self._workers if worker.ready and len(worker.jobs) < _AHEAD]
+            free = [worker for worker in self._workers if worker.takes(self._pending[0])]
             if not free:
                 return
             worker = min(free, key=lambda worker: len(worker.jobs))
@@ -236,6 +253,8 @@ class Pool:
         """Take in the worker's answers until it dies or talks nonsense."""
         while True:
             await anyio.wait_readable(worker.socket)
+            if len(worker.jobs) > _AHEAD:
+                await anyio.sleep(_GATHER_SECONDS)
             try:
                 piece = worker.socket.recv(1 << 18)
                 if not piece:
@@ -295,7 +314,7 @@ class Pool:
         if worker.jobs and not worker.leaving:
             culprit = worker.jobs.popleft()
             culprit.end(_cause(worker, culprit, code))
-        self._pending.extendleft(reversed(worker.jobs))
+        self._pending.extendleft(job for job in reversed(worker.jobs) if not job.is_moved)
         worker.jobs.clear()
 
     def _start_failed(self, said: str) -> None:
@@ -314,6 +333,21 @@ class Pool:
                 if (worker.jobs or not worker.ready) and now - worker.since > allowed:
                     worker.overran = True
                     worker.process.kill()
+                elif now - worker.since > _PATIENCE_SECONDS:
+                    self._relieve(worker)
+
+    def _relieve(self, worker: _Worker) -> None:
+        """Have neighbours do what waits behind a slow job; the worker does it too when it gets there, for nobody."""
+        idle = any(other.ready and not other.jobs for other in self._workers)
+        if worker.outbox or not (idle or self._started < self._count):
+            return
+        for index in range(1, len(worker.jobs)):
+            pending = worker.jobs[index]
+            if pending.is_small and not pending.is_moved:
+                worker.jobs[index] = pending.moved()
+                self._pending.append(pending)
+        self._dispatch()
+        self._grow()
 
 
 def _cause(worker: _Worker, pending: _Pending, code: int | None) -> Lost:

@@ -140,6 +140,47 @@ async def test_a_hang_is_killed_and_only_it(monkeypatch: pytest.MonkeyPatch) -> 
         assert done_pid(first) in again or pool.deaths == 1
 
 
+async def test_small_jobs_behind_a_slow_one_go_to_a_neighbour(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many small jobs are sent ahead; those behind one that hangs are done elsewhere, each once, and it ends alone."""
+    outcomes: dict[int, Outcome] = {}
+
+    async def one(pool: Pool, name: str, number: int) -> None:
+        outcomes[number] = await scan(pool, name, number=number, seconds=40)
+
+    async with stub_pool(monkeypatch, workers=2) as pool, anyio.create_task_group() as group:
+        await scan(pool, "fine")
+        group.start_soon(one, pool, "hang", 2)
+        with anyio.fail_after(20):
+            async with anyio.create_task_group() as others:
+                for number in range(3, 40):
+                    others.start_soon(one, pool, "fine", number)
+        assert 2 not in outcomes
+        assert pool.deaths == 0
+        group.cancel_scope.cancel()
+    assert sorted(outcomes) == list(range(3, 40))
+    assert all(isinstance(outcome, Done) for outcome in outcomes.values())
+
+
+async def test_a_job_moved_away_from_a_worker_that_dies_is_done_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was given to a neighbour is not given out again when the first worker is killed, nor lost with it."""
+    outcomes: dict[int, Outcome] = {}
+
+    async def one(pool: Pool, name: str, number: int, seconds: float = 40) -> None:
+        outcomes[number] = await scan(pool, name, number=number, seconds=seconds)
+
+    async with stub_pool(monkeypatch, workers=2) as pool:
+        await scan(pool, "fine")
+        async with anyio.create_task_group() as group:
+            group.start_soon(one, pool, "hang", 2, 1.5)
+            for number in range(3, 20):
+                group.start_soon(one, pool, "fine", number)
+        assert pool.deaths == 1
+    lost = outcomes.pop(2)
+    assert isinstance(lost, Lost)
+    assert lost.reason == "timeout"
+    assert all(isinstance(outcome, Done) for outcome in outcomes.values())
+
+
 async def test_what_was_found_before_a_hang_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """Findings are told while the job runs, so that killing it does not lose them."""
     async with stub_pool(monkeypatch) as pool:
