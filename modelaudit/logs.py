@@ -62,6 +62,10 @@ class Log:
         """Worth knowing for whoever asked for more."""
         self._say(logging.INFO, event, values)
 
+    def asked(self, event: str, **values: object) -> None:
+        """Something mild that the user wanted to hear of by an option of its own."""
+        self._say(max(logging.INFO, self._least), event, values, logging.INFO)
+
     def warning(self, event: str, **values: object) -> None:
         """Worth knowing for everybody."""
         self._say(logging.WARNING, event, values)
@@ -70,10 +74,10 @@ class Log:
         """Something went wrong that is no object's fault."""
         self._say(logging.ERROR, event, values)
 
-    def _say(self, level: int, event: str, values: dict[str, object]) -> None:
+    def _say(self, level: int, event: str, values: dict[str, object], shown: int | None = None) -> None:
         if level >= self._least and sys.stderr is not None:
             self._bound = self._bound or _structlog(sys.stderr.isatty(), self._colour)
-            self._bound.log(level, event, **values)
+            self._bound.log(shown or level, event, **values)
 
     def __enter__(self) -> "Log":
         """Take over what libraries say through `logging`: warnings and worse, never requests and their headers."""

@@ -263,6 +263,23 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True, tag="run", tag_field=
     resumed: bool = False
 
 
+class Heartbeat(msgspec.Struct, frozen=True, kw_only=True, tag="heartbeat", tag_field="type"):
+    """Now and then during a run, with `--heartbeat`: it is alive, however long an object takes.
+
+    `time` is Unix time in seconds. `listed` objects are known so far, all of them once `all_listed`; `objects` of
+    them have their records, which hold `findings` and took `bytes_read`.
+    """
+
+    run_id: str
+    time: float
+    duration_seconds: float
+    listed: int
+    all_listed: bool
+    objects: int
+    findings: int
+    bytes_read: int
+
+
 class Summary(msgspec.Struct, frozen=True, kw_only=True, tag="summary", tag_field="type", omit_defaults=True):
     """The last record of a run. Its numbers add up over the `file` records.
 

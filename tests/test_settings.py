@@ -52,6 +52,7 @@ def test_every_option_from_every_place(elsewhere: Path) -> None:
         "suppress": ["shared-bomb"],
         "severity": ["shared-nesting=info"],
         "weights": "on",
+        "heartbeat": "30",
         "dry_run": True,
         "verbose": True,
         "quiet": None,
@@ -79,6 +80,7 @@ def test_every_option_from_every_place(elsewhere: Path) -> None:
         suppress=("shared-bomb",),
         severity={"shared-nesting": Severity.INFO},
         weights="on",
+        heartbeat=30,
         dry_run=True,
         verbose=True,
         limits=Limits(
@@ -112,6 +114,7 @@ def test_every_option_from_every_place(elsewhere: Path) -> None:
         fail-on = "critical"
         suppress = ["shared-bomb"]
         weights = "on"
+        heartbeat = 30
         dry-run = true
         verbose = true
         state = "state.db"

@@ -3,12 +3,13 @@
 import glob
 import os
 import sys
+import threading
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import closing
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import anyio.to_thread
@@ -17,6 +18,7 @@ import msgspec
 from modelaudit import __version__
 from modelaudit.cli import stopping
 from modelaudit.cli.descriptors import within
+from modelaudit.cli.heartbeat import Listed, beating
 from modelaudit.cli.trouble import explain, tell
 from modelaudit.errors import SinkClosed, SinkFailed, UsageError
 from modelaudit.logs import Log, redacted
@@ -87,10 +89,12 @@ class _Audit:
         self._sink = sink
         self._log = log
         self._statistics = Statistics(settings.fail_on, dry_run=settings.dry_run)
+        self._run = _record(settings, history)
+        self._writing = threading.Lock()
 
     def run(self) -> int:
         """Scan, write the last record, say what there is to say; gives the exit code."""
-        run = _record(self._settings, self._history)
+        run = self._run
         ended: Ended = "failed"
         try:
             self._sink.start(run)
@@ -130,9 +134,10 @@ class _Audit:
         trouble: BaseException
         run = partial(run_pipeline, self._settings, nursery=self._nursery, signals=True, history=self._history)
         with closing(watched(self._settings.quiet or (self._output.terminal and self._writes_on))) as progress:
+            listed = Listed(progress)
             try:
                 with stopping.held():  # until the flow heeds them
-                    return anyio.run(run, self._deliver, progress)
+                    return anyio.run(partial(run, beside=self._heart(listed)), self._deliver, listed)
             except (SinkClosed, SinkFailed):
                 raise
             except KeyboardInterrupt as stop:  # before the flow heeded signals
@@ -141,6 +146,19 @@ class _Audit:
                 trouble = error
         explain(trouble, verbose=self._settings.verbose)
         return "failed"
+
+    def _heart(self, listed: Listed) -> Callable[[], Coroutine[Any, Any, None]] | None:
+        """What tells that the run goes on, if that is wanted."""
+        if self._settings.heartbeat is None:
+            return None
+        return partial(beating, self._settings.heartbeat, partial(self._beat, listed))
+
+    def _beat(self, listed: Listed) -> None:
+        with self._writing:
+            heartbeat = self._statistics.heartbeat(self._run.run_id, listed.count, listed.is_all)
+            if not self._sink.beat(heartbeat):
+                numbers = {name: getattr(heartbeat, name) for name in ("objects", "listed", "findings", "bytes_read")}
+                self._log.asked("scanning", seconds=round(heartbeat.duration_seconds), **numbers)
 
     @property
     def _writes_on(self) -> bool:
@@ -152,9 +170,10 @@ class _Audit:
         await anyio.to_thread.run_sync(self._write, batch)
 
     def _write(self, batch: Sequence[FileReport]) -> None:
-        for report in batch:
-            self._statistics.add(report)
-            self._sink.write(report)
+        with self._writing:
+            for report in batch:
+                self._statistics.add(report)
+                self._sink.write(report)
         self._tell_trouble()
 
     def _say(self, summary: Summary) -> None:

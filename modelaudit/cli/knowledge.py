@@ -80,12 +80,12 @@ def output_schema() -> bytes:
     """The JSON Schema of a line of NDJSON output, made from the types."""
     import msgspec
 
-    from modelaudit.model import FileReport, RunRecord, Summary
+    from modelaudit.model import FileReport, Heartbeat, RunRecord, Summary
 
     schema = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "One line of `modelaudit scan --format ndjson`",
-        **msgspec.json.schema(RunRecord | FileReport | Summary),
+        **msgspec.json.schema(RunRecord | FileReport | Heartbeat | Summary),
     }
     return msgspec.json.format(msgspec.json.encode(schema)) + b"\n"
 

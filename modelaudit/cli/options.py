@@ -159,6 +159,14 @@ MaxLineBytes = Annotated[
         rich_help_panel=_OUTPUT,
     ),
 ]
+Heartbeat = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SECONDS",
+        help="Every so often write a heartbeat record (NDJSON) or a line on standard error: slow is not dead.",
+        rich_help_panel=_OUTPUT,
+    ),
+]
 Verbose = Annotated[
     bool,
     typer.Option("--verbose", "-v", help="Say more: each object, debug findings, tracebacks.", rich_help_panel=_OUTPUT),

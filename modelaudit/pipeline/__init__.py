@@ -1,8 +1,8 @@
 """A whole run: sources and workers are opened, the flow goes through them, and everything is closed again."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AbstractContextManager, AsyncExitStack, nullcontext
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import anyio
 
@@ -32,8 +32,11 @@ async def run(
     nursery: Nursery | None = None,
     signals: bool = False,
     history: "History | None" = None,
+    beside: Callable[[], Coroutine[Any, Any, None]] | None = None,
 ) -> Ended:
     """Audit everything that `settings.paths` name; hand each record to `deliver`. Gives how the run ended.
+
+    `beside` is run as long as the audit goes on.
 
     With `history` (see `remembering`), what it knows is not read again.
 
@@ -43,7 +46,7 @@ async def run(
     that no source knows, `WorkersUnavailable` when no worker starts, and whatever `deliver` raises.
     """
     try:
-        return await _run(settings, deliver, progress, nursery, signals, history)
+        return await _run(settings, deliver, progress, nursery, signals, history, beside)
     except BaseExceptionGroup as group:
         raise first_cause(group) from None
 
@@ -55,6 +58,7 @@ async def _run(
     nursery: Nursery | None,
     signals: bool,
     history: "History | None",
+    beside: Callable[[], Coroutine[Any, Any, None]] | None,
 ) -> Ended:
     limits = settings.limits
     policy = Policy(settings.include, settings.exclude, settings.suppress, settings.severity)
@@ -76,6 +80,8 @@ async def _run(
         async with anyio.create_task_group() as group:
             if signals:  # before anything that takes time: a stop must be heard from the beginning
                 await group.start(heed_signals, flow)
+            if beside is not None:
+                group.start_soon(beside)
             async with pool or AsyncExitStack():
                 await flow.run()
             group.cancel_scope.cancel()

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import get_args
 
-from modelaudit.model import Change, Ended, FileReport, FindingChange, Severity, Status, Summary
+from modelaudit.model import Change, Ended, FileReport, FindingChange, Heartbeat, Severity, Status, Summary
 
 _NAMES = 100  # different reasons, formats and scanners counted by name; a worker in hostile hands may invent any
 _NAME_CHARS = 64
@@ -67,6 +67,19 @@ class Statistics:
             return 1
         looked_at = self._status.total() if self._dry_run else self._status["scanned"] + self._status["partial"]
         return 2 if ended != "complete" or self._totals["incomplete"] or not looked_at else 0
+
+    def heartbeat(self, run_id: str, listed: int, all_listed: bool) -> Heartbeat:
+        """How far the run has come. Its numbers are those of the file records so far."""
+        return Heartbeat(
+            run_id=run_id,
+            time=round(time.time(), 6),
+            duration_seconds=round(time.monotonic() - self._begun, 6),
+            listed=max(listed, self._status.total()),
+            all_listed=all_listed,
+            objects=self._status.total(),
+            findings=self._severity.total(),
+            bytes_read=self._totals["bytes_read"],
+        )
 
     def summary(self, run_id: str, ended: Ended) -> Summary:
         """The last record of the run."""

@@ -11,14 +11,14 @@ from typing import BinaryIO
 import msgspec
 
 from modelaudit.errors import UsageError
-from modelaudit.model import FileReport, RunRecord, Summary
+from modelaudit.model import FileReport, Heartbeat, RunRecord, Summary
 
 SCHEMA = "modelaudit/1"
 # A line of ours is at most as long as `Limits.line_bytes` of the run that wrote it, 1 MiB unless somebody raised it.
 _LINE_BYTES = 16 << 20
 _RUN = b'{"type":"run",'
 
-_records = msgspec.json.Decoder(RunRecord | FileReport | Summary)
+_records = msgspec.json.Decoder(RunRecord | FileReport | Heartbeat | Summary)
 
 
 class _Kind(msgspec.Struct):
@@ -118,10 +118,10 @@ class Run:
                     self.summary = record
 
 
-def parsed(line: bytes) -> RunRecord | FileReport | Summary | None:
+def parsed(line: bytes) -> RunRecord | FileReport | Heartbeat | Summary | None:
     """The record in `line`, if it is one."""
     try:
-        record: RunRecord | FileReport | Summary = _records.decode(line)
+        record: RunRecord | FileReport | Heartbeat | Summary = _records.decode(line)
         return record
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
@@ -179,7 +179,7 @@ def _count(log: Log, line: bytes) -> None:
         kind = _kinds.decode(line).type
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         kind = "file" if not line or line.startswith((b'{"type":"file"', b'{"type":"summary"', _RUN)) else ""
-    if kind in ("run", "file", "summary"):
+    if kind in ("run", "file", "heartbeat", "summary"):
         log.broken += 1
     else:
         log.foreign += 1

@@ -40,7 +40,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that the user decides about one run.
 
     `format` None means text on a terminal and ndjson elsewhere; `output` None means standard output. `state`
-    is the file of what was scanned before. `config` is the file that was used. `notices` are sentences for the user.
+    is the file of what was scanned before. `heartbeat` is the seconds between two signs of life. `config` is the file
+    that was used. `notices` are sentences for the user.
     """
 
     paths: tuple[str, ...] = ()
@@ -56,6 +57,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     suppress: tuple[str, ...] = ()
     severity: dict[str, Severity] = {}
     weights: WeightsMode = "auto"
+    heartbeat: float | None = None
     dry_run: bool = False
     verbose: bool = False
     quiet: bool = False

@@ -168,6 +168,7 @@ PLAIN: dict[str, Callable[[Said], object]] = {
     "suppress": _rules,
     "severity": _levels,
     "weights": _weights,
+    "heartbeat": _seconds,
     "dry_run": _flag,
     "verbose": _flag,
     "quiet": _flag,

@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from modelaudit.model import FileReport, RunRecord, Summary
+from modelaudit.model import FileReport, Heartbeat, RunRecord, Summary
 
 
 class Sink(Protocol):
@@ -17,6 +17,9 @@ class Sink(Protocol):
 
     def write(self, report: FileReport) -> None:
         """One object has ended."""
+
+    def beat(self, heartbeat: Heartbeat) -> bool:
+        """The run goes on; False where the format has no place for that, and it is to be told elsewhere."""
 
     def finish(self, summary: Summary) -> None:
         """The run has ended, one way or another; nothing comes after this."""

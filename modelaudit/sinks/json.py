@@ -6,7 +6,18 @@ from contextlib import ExitStack, closing
 
 import msgspec
 
-from modelaudit.model import Change, Evidence, FileReport, Finding, FindingChange, RunRecord, Severity, Status, Summary
+from modelaudit.model import (
+    Change,
+    Evidence,
+    FileReport,
+    Finding,
+    FindingChange,
+    Heartbeat,
+    RunRecord,
+    Severity,
+    Status,
+    Summary,
+)
 from modelaudit.sinks.encoding import encode
 from modelaudit.sinks.output import Output
 from modelaudit.sinks.spool import Spool
@@ -82,6 +93,10 @@ class JsonSink:
         for asset in report.assets:
             self._assets.add(encode(asset))
         self._files.add(encode(_file(report)))
+
+    def beat(self, heartbeat: Heartbeat) -> bool:
+        """The format has no place for it."""
+        return False
 
     def finish(self, summary: Summary) -> None:
         """Write the document. If that fails, a file is left empty rather than broken."""

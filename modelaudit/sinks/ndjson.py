@@ -1,4 +1,4 @@
-"""NDJSON: a `run` record, one `file` record as each object ends, a `summary`. One line is one write.
+"""NDJSON: a `run` record, one `file` record as each object ends, heartbeats, a `summary`. One line is one write.
 
 The schema is `docs/output.schema.json`. Lines are bounded: assets go first, then details, then the mildest
 findings, and what was cut is counted in the line itself.
@@ -11,7 +11,7 @@ from typing import TypeVar
 import msgspec
 from msgspec.structs import replace
 
-from modelaudit.model import FileReport, Finding, RunRecord, Summary
+from modelaudit.model import FileReport, Finding, Heartbeat, RunRecord, Summary
 from modelaudit.sinks.encoding import encode
 from modelaudit.sinks.output import Output
 
@@ -34,6 +34,11 @@ class NdjsonSink:
     def write(self, report: FileReport) -> None:
         """Write a `file` line."""
         self._line(file_line(report, self._most))
+
+    def beat(self, heartbeat: Heartbeat) -> bool:
+        """Write a `heartbeat` line."""
+        self._line(encode(heartbeat))
+        return True
 
     def finish(self, summary: Summary) -> None:
         """Write the `summary` line."""

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from modelaudit import __version__, catalogue
 from modelaudit.catalogue import Rule
-from modelaudit.model import FileReport, Finding, RunRecord, Severity, Summary
+from modelaudit.model import FileReport, Finding, Heartbeat, RunRecord, Severity, Summary
 from modelaudit.sinks.encoding import encode
 from modelaudit.sinks.output import Output
 from modelaudit.sinks.spool import Spool
@@ -67,6 +67,10 @@ class SarifSink:
             self._output.write(b"".join(lines))
         if report.incomplete:
             self._troubles.add(encode(_trouble(report)))
+
+    def beat(self, heartbeat: Heartbeat) -> bool:
+        """The format has no place for it."""
+        return False
 
     def finish(self, summary: Summary) -> None:
         """Write how the run ended, and end the document."""

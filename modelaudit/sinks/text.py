@@ -10,7 +10,7 @@ from contextlib import ExitStack, closing
 
 import msgspec
 
-from modelaudit.model import FileReport, Finding, RunRecord, Severity, Summary
+from modelaudit.model import FileReport, Finding, Heartbeat, RunRecord, Severity, Summary
 from modelaudit.sinks.output import Output
 from modelaudit.sinks.spool import Spool
 
@@ -94,6 +94,10 @@ class TextSink:
             self._say(f"{size:>16} bytes  {visible(report.uri)}")
         elif self._verbose and not self._quiet:
             self._say(f"  {_line_of(report)}")
+
+    def beat(self, heartbeat: Heartbeat) -> bool:
+        """The format has no place for it."""
+        return False
 
     def finish(self, summary: Summary) -> None:
         """Write the numbers, the findings, what could not be scanned, and how it ended."""

@@ -23,11 +23,11 @@ def test_the_schema_is_that_of_the_types() -> None:
 
 
 def test_the_schema_knows_every_record(tmp_path: Path) -> None:
-    """Three kinds of record, told apart by `type`."""
+    """Four kinds of record, told apart by `type`."""
     done = run("schema", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     schema = json.loads(done.stdout)
-    assert set(schema["discriminator"]["mapping"]) == {"run", "file", "summary"}
+    assert set(schema["discriminator"]["mapping"]) == {"run", "file", "heartbeat", "summary"}
     assert schema["$defs"]["FileReport"]["properties"]["status"]["enum"] == ["failed", "partial", "scanned", "skipped"]
 
 
