@@ -76,6 +76,28 @@ class Asset(msgspec.Struct, frozen=True):
     tensors_total: int = 0
 
 
+# Where a licence was stated: its own text, the front matter of a card, the metadata of a package or of a model file.
+LicenseSource = Literal["text", "card", "package", "metadata"]
+# What a licence asks that permissive ones do not: no commercial use at all; commercial use under conditions; no uses
+# that it lists; source code for whoever uses it over a network.
+Restriction = Literal["noncommercial", "commercial_terms", "use_limits", "network"]
+
+
+class License(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A licence that an object states. The engine puts `path` under the object's own location.
+
+    `expression` is a valid SPDX expression, with `LicenseRef-…` for what SPDX has no id for, and None where nothing
+    that is known fits. `declared` is what was written, such as `apache-2.0`; of a licence's own text there is only
+    what it was recognised as.
+    """
+
+    path: str
+    expression: str | None = None
+    declared: str = ""
+    source: LicenseSource = "metadata"
+    restrictions: tuple[Restriction, ...] = ()
+
+
 class Weights(msgspec.Struct, frozen=True, gc=False):
     """Where the numbers of a tensor are: stored, not packed, at `offset` of the blob, `length` bytes.
 
@@ -181,6 +203,8 @@ class Inspection(msgspec.Struct, frozen=True):
     bytes_viewed: int = 0
 
 
+    licenses: tuple[License, ...] = ()
+    licenses_cut: int = 0
 class Target(msgspec.Struct, frozen=True):
     """One object that a source listed. `version` is its ETag, generation, or size and mtime.
 
@@ -206,6 +230,8 @@ class FileReport(msgspec.Struct, frozen=True, tag="file", tag_field="type", omit
     of that, and `fixed` holds what was found then and is there no more; `fixed_cut` counts what was left out.
     """
 
+    `suppressed` holds findings that the user has accepted, with the reason: they count for nothing else.
+    `licenses` are those that the object states; `licenses_cut` counts what was left out.
     uri: str
     size: int | None
     bytes_read: int
@@ -227,6 +253,10 @@ class FileReport(msgspec.Struct, frozen=True, tag="file", tag_field="type", omit
     fixed_cut: int = 0
 
     @property
+    suppressed: tuple[Finding, ...] = ()
+    suppressed_cut: int = 0
+    licenses: tuple[License, ...] = ()
+    licenses_cut: int = 0
     def incomplete(self) -> bool:
         """Whether something should have looked at the object and did not, or not wholly."""
         if self.status == "skipped":

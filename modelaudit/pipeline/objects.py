@@ -305,5 +305,7 @@ def report(target: Target, found: Inspection, bytes_read: int, seconds: float) -
         findings_cut=found.findings_cut,
         assets=found.assets,
         assets_cut=found.assets_cut,
+        licenses=found.licenses,
+        licenses_cut=found.licenses_cut,
         duration_ms=round(seconds * 1000, 3),
     )

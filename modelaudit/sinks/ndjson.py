@@ -82,6 +82,12 @@ def file_line(report: FileReport, most: int) -> bytes:
         return line
     fixed = _slimmed(report.fixed, most // _FIXED_SHARE)
     report = replace(report, fixed=fixed, fixed_cut=report.fixed_cut + len(report.fixed) - len(fixed))
+    accepted = _slimmed(report.suppressed, most // _FIXED_SHARE)
+    cut = report.suppressed_cut + len(report.suppressed) - len(accepted)
+    report = replace(report, suppressed=accepted, suppressed_cut=cut)
+    licenses = _fitting(report.licenses, most // _SHARE)
+    cut = report.licenses_cut + len(report.licenses) - len(licenses)
+    report = replace(report, licenses=licenses, licenses_cut=cut)
     bare = replace(report, assets=(), assets_cut=report.assets_cut + len(report.assets))
     room = most - len(encode(bare))
     if room >= 0:
@@ -133,4 +139,8 @@ def _clipped(report: FileReport, chars: int) -> FileReport:
         scanners=(),
         fixed=(),
         fixed_cut=report.fixed_cut + len(report.fixed),
+        licenses=(),
+        licenses_cut=report.licenses_cut + len(report.licenses),
+        suppressed=(),
+        suppressed_cut=report.suppressed_cut + len(report.suppressed),
     )

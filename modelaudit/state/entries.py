@@ -7,7 +7,7 @@ from hashlib import blake2b
 import msgspec
 from msgspec.structs import replace
 
-from modelaudit.model import Asset, Change, FileReport, Finding, Target, finding_id
+from modelaudit.model import Asset, Change, FileReport, Finding, License, Target, finding_id
 
 _MOST_BYTES = 256 << 20  # of one unpacked record; a worker's whole answer is bounded below that
 _decoder = msgspec.msgpack.Decoder(FileReport)
@@ -212,7 +212,8 @@ def relocated(record: FileReport, target: Target) -> FileReport | None:
     """`record`, of an object with the same bytes, as that of `target`; None where its place is part of what it says."""
     findings = [_moved(finding, record.uri, target.uri) for finding in record.findings]
     assets = [_moved_asset(asset, record.uri, target.uri) for asset in record.assets]
-    if None in findings or None in assets or record.uri in (record.message or ""):
+    licenses = [_moved_license(each, record.uri, target.uri) for each in record.licenses]
+    if None in findings or None in assets or None in licenses or record.uri in (record.message or ""):
         return None
     return replace(
         record,
@@ -222,6 +223,7 @@ def relocated(record: FileReport, target: Target) -> FileReport | None:
         duration_ms=0.0,
         findings=tuple(finding for finding in findings if finding is not None),
         assets=tuple(asset for asset in assets if asset is not None),
+        licenses=tuple(each for each in licenses if each is not None),
         change=None,
         fixed=(),
     )
@@ -239,3 +241,7 @@ def _moved(finding: Finding, old: str, new: str) -> Finding | None:
 
 def _moved_asset(asset: Asset, old: str, new: str) -> Asset | None:
     return replace(asset, path=new + asset.path[len(old) :]) if asset.path.startswith(old) else None
+
+
+def _moved_license(stated: License, old: str, new: str) -> License | None:
+    return replace(stated, path=new + stated.path[len(old) :]) if stated.path.startswith(old) else None
