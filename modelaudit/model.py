@@ -162,7 +162,8 @@ FindingChange = Literal["new", "unchanged", "fixed"]
 class Finding(msgspec.Struct, frozen=True):
     """One finding as reported. `id` is stable from run to run for the same object and place.
 
-    `change` says what became of it since the object's last record; only with `--state`.
+    `change` says what became of it since the object's last record; only with `--state`. `suppressed` is the reason
+    for which it is accepted, and is there only if it is.
     """
 
     id: str
@@ -174,6 +175,7 @@ class Finding(msgspec.Struct, frozen=True):
     offset: int | None = None
     details: Evidence = {}
     change: FindingChange | None = None
+    suppressed: str | msgspec.UnsetType = msgspec.UNSET
 
 
 def finding_id(location: str, rule: str, offset: int | None, message: str) -> str:
@@ -201,10 +203,10 @@ class Inspection(msgspec.Struct, frozen=True):
     assets: tuple[Asset, ...] = ()
     assets_cut: int = 0
     bytes_viewed: int = 0
-
-
     licenses: tuple[License, ...] = ()
     licenses_cut: int = 0
+
+
 class Target(msgspec.Struct, frozen=True):
     """One object that a source listed. `version` is its ETag, generation, or size and mtime.
 
@@ -228,10 +230,10 @@ class FileReport(msgspec.Struct, frozen=True, tag="file", tag_field="type", omit
 
     With `--state`, `change` says what became of the object since its last record, each finding's `change` what became
     of that, and `fixed` holds what was found then and is there no more; `fixed_cut` counts what was left out.
-    """
-
     `suppressed` holds findings that the user has accepted, with the reason: they count for nothing else.
     `licenses` are those that the object states; `licenses_cut` counts what was left out.
+    """
+
     uri: str
     size: int | None
     bytes_read: int
@@ -251,12 +253,12 @@ class FileReport(msgspec.Struct, frozen=True, tag="file", tag_field="type", omit
     change: Change | None = None
     fixed: tuple[Finding, ...] = ()
     fixed_cut: int = 0
-
-    @property
     suppressed: tuple[Finding, ...] = ()
     suppressed_cut: int = 0
     licenses: tuple[License, ...] = ()
     licenses_cut: int = 0
+
+    @property
     def incomplete(self) -> bool:
         """Whether something should have looked at the object and did not, or not wholly."""
         if self.status == "skipped":
@@ -319,7 +321,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True, tag="summary", tag_fiel
     `findings`; `findings_cut` were found and not kept. `formats` and `scanners` count objects. `bytes_listed` adds
     up the sizes that are known, `bytes_read` what was read. With `--state`, `by_change` splits `objects` by what
     became of them since their last records, and `findings_by_change` counts new, unchanged and fixed findings; the
-    fixed ones are not among `findings`.
+    fixed ones are not among `findings`, and neither are the `suppressed`.
     """
 
     run_id: str
@@ -343,3 +345,4 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True, tag="summary", tag_fiel
     bytes_read: int
     by_change: dict[Change, int] = {}
     findings_by_change: dict[FindingChange, int] = {}
+    suppressed: int = 0

@@ -1,9 +1,11 @@
 """From flags, environment and file to one value; and for each mistake one sentence that helps."""
 
 import contextlib
+import datetime
 import os
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,7 +14,7 @@ from modelaudit.access import Access
 from modelaudit.errors import UsageError
 from modelaudit.limits import GIB, MIB, Limits
 from modelaudit.model import Severity
-from modelaudit.settings import OPTIONS, Settings, default_workers, resolve, size_bytes
+from modelaudit.settings import OPTIONS, Settings, Suppression, default_workers, resolve, size_bytes
 
 
 @pytest.fixture(autouse=True)
@@ -33,6 +35,12 @@ def refused(flags: dict[str, object] | None = None, environ: dict[str, str] | No
     return str(error.value)
 
 
+def placeless(found: Settings) -> Settings:
+    """`found` as if its suppressions had been written nowhere."""
+    suppress = tuple(msgspec.structs.replace(each, where="") for each in found.suppress)
+    return msgspec.structs.replace(found, suppress=suppress)
+
+
 def test_the_defaults() -> None:
     """Nothing said: the bounds of `limits.py`, a worker a core, warnings fail."""
     assert settled() == Settings(paths=("models",), workers=default_workers(), colour=True)
@@ -49,7 +57,7 @@ def test_every_option_from_every_place(elsewhere: Path) -> None:
         "exclude": ["*.tmp"],
         "blacklist": ["evil"],
         "fail_on": "critical",
-        "suppress": ["shared-bomb"],
+        "suppress": ["shared-bomb=seen and known"],
         "severity": ["shared-nesting=info"],
         "weights": "on",
         "heartbeat": "30",
@@ -77,7 +85,7 @@ def test_every_option_from_every_place(elsewhere: Path) -> None:
         exclude=("*.tmp",),
         blacklist=("evil",),
         fail_on=Severity.CRITICAL,
-        suppress=("shared-bomb",),
+        suppress=(Suppression("seen and known", rule="shared-bomb"),),
         severity={"shared-nesting": Severity.INFO},
         weights="on",
         heartbeat=30,
@@ -97,13 +105,13 @@ def test_every_option_from_every_place(elsewhere: Path) -> None:
             jfrog_access_token="access",
         ),
     )
-    assert settled(as_flags) == expected
+    assert placeless(settled(as_flags)) == expected
     as_variables = {
         f"MODELAUDIT_{name.upper()}": ",".join(value) if isinstance(value, list) else str(value)
         for name, value in as_flags.items()
         if value is not None
     }
-    assert settled(environ=as_variables) == expected
+    assert placeless(settled(environ=as_variables)) == expected
     (elsewhere / "modelaudit.toml").write_text("""
         format = "json"
         output = "out.json"
@@ -112,7 +120,7 @@ def test_every_option_from_every_place(elsewhere: Path) -> None:
         exclude = ["*.tmp"]
         blacklist = ["evil"]
         fail-on = "critical"
-        suppress = ["shared-bomb"]
+        suppress = ["shared-bomb=seen and known"]
         weights = "on"
         heartbeat = 30
         dry-run = true
@@ -130,7 +138,7 @@ def test_every_option_from_every_place(elsewhere: Path) -> None:
         [severity]
         shared-nesting = "info"
     """)
-    from_file = settled()
+    from_file = placeless(settled())
     assert from_file.config == "modelaudit.toml"
     assert from_file == Settings(
         **{**{n: getattr(expected, n) for n in expected.__struct_fields__}, "config": "modelaudit.toml"}
@@ -191,7 +199,7 @@ def test_a_named_file(elsewhere: Path) -> None:
 def test_a_file_among_the_models_is_not_trusted(elsewhere: Path, name: str, path: str) -> None:
     """Whoever wrote the models could have written it; it counts when it is named."""
     table = "" if name == "modelaudit.toml" else "[tool.modelaudit]\n"
-    (elsewhere / name).write_text(f'{table}suppress = ["shared-bomb"]\n')
+    (elsewhere / name).write_text(f'{table}suppress = ["shared-bomb=seen"]\n')
     paths = ["models", path.format(elsewhere, name=elsewhere.name)]
     found = resolve(paths, {}, environ={})
     assert found.suppress == ()
@@ -200,7 +208,8 @@ def test_a_file_among_the_models_is_not_trusted(elsewhere: Path, name: str, path
         f"{name} lies inside what is being scanned and was not used; if you trust it, give --config {name}",
     )
     trusted = resolve(paths, {}, environ={}, config=name)
-    assert (trusted.suppress, trusted.notices) == (("shared-bomb",), ())
+    assert trusted.suppress == (Suppression("seen", rule="shared-bomb", where=f"{name}: suppress"),)
+    assert trusted.notices == ()
 
 
 def test_limits_in_the_file(elsewhere: Path) -> None:
@@ -407,3 +416,59 @@ def test_what_the_run_record_tells(elsewhere: Path) -> None:
 def test_workers_follow_the_cores_that_may_be_used() -> None:
     """A container or taskset with fewer cores has fewer workers."""
     assert default_workers() == len(os.sched_getaffinity(0))
+
+
+TODAY = datetime.datetime.now(datetime.UTC).date()
+
+
+def test_suppressions_in_a_file(elsewhere: Path) -> None:
+    """Tables name a rule, places or one finding, a reason and a last day; what has ended is told and not used."""
+    (elsewhere / "modelaudit.toml").write_text(f"""
+        [[suppress]]
+        rule = "pickle-*"
+        path = "s3://bucket/legacy/*"
+        reason = "retired in March"
+        expires = {TODAY.isoformat()}
+        [[suppress]]
+        finding = "f00d"
+        reason = "looked at"
+        expires = "2020-01-31"
+    """)
+    found = settled()
+    where = "modelaudit.toml: suppress (1)"
+    assert found.suppress == (
+        Suppression("retired in March", "pickle-*", "s3://bucket/legacy/*", None, TODAY.isoformat(), where),
+    )
+    assert found.notices == (
+        "modelaudit.toml: suppress (2): the suppression of finding f00d ended on 2020-01-31; its findings count",
+    )
+    assert found.worth_knowing()["suppress"] == ["rule pickle-*, path s3://bucket/legacy/*: retired in March"]
+
+
+def test_a_reason_may_be_left_out_for_one_run_only(elsewhere: Path) -> None:
+    """On the command line it is said that there is none; what lasts must have one."""
+    assert [each.reason for each in settled({"suppress": ["shared-bomb"]}).suppress] == ["no reason was given"]
+    wanted = "shared-bomb has no reason; write shared-bomb=why these findings are accepted"
+    assert refused(environ={"MODELAUDIT_SUPPRESS": "shared-bomb"}) == f"MODELAUDIT_SUPPRESS: {wanted}"
+    (elsewhere / "modelaudit.toml").write_text('suppress = ["shared-bomb"]')
+    assert refused() == f"modelaudit.toml: suppress: {wanted}"
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ('rule = "shared-bomb"', "has no reason; write reason = why these findings are accepted"),
+        ('reason = "because"', "says nothing of what is accepted; give rule, path or finding"),
+        ('rule = "shared-bom"\nreason = "x"', "there is no rule 'shared-bom'; did you mean shared-bomb"),
+        ('rules = "shared-bomb"\nreason = "x"', "unknown key 'rules'; known: rule, path, finding, reason, expires"),
+        ('rule = 3\nreason = "x"', "rule: 3 is not a text"),
+        ('path = "*"\nreason = " "', "reason: ' ' is not a text"),
+        ('path = "*"\nreason = "x"\nexpires = "soon"', "expires: 'soon' is not a date such as 2027-01-31"),
+    ],
+)
+def test_suppressions_that_say_too_little(elsewhere: Path, table: str, message: str) -> None:
+    """Each mistake is told with its place."""
+    (elsewhere / "modelaudit.toml").write_text(f"[[suppress]]\n{table}\n")
+    said = refused()
+    assert said.startswith("modelaudit.toml: suppress (1):")
+    assert message in said

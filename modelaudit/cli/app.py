@@ -7,7 +7,7 @@ from typing import Annotated, ParamSpec
 import typer
 
 from modelaudit import __version__
-from modelaudit.cli import doctor, knowledge, reporting, scan
+from modelaudit.cli import configuration, doctor, knowledge, reporting, scan
 
 app = typer.Typer(
     name="modelaudit",
@@ -52,4 +52,5 @@ app.command("report", epilog=reporting.EPILOG)(_exits(reporting.report))
 app.command("rules", epilog=knowledge.RULES_EPILOG)(_exits(knowledge.rules))
 app.command("formats")(_exits(knowledge.formats))
 app.command("schema")(_exits(knowledge.schema))
+app.command("config", epilog=configuration.EPILOG)(_exits(configuration.config))
 app.command("doctor", epilog=doctor.EPILOG)(_exits(doctor.doctor))

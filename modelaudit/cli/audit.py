@@ -25,6 +25,7 @@ from modelaudit.logs import Log, redacted
 from modelaudit.model import Ended, FileReport, RunRecord, Summary
 from modelaudit.pipeline import remembering
 from modelaudit.pipeline import run as run_pipeline
+from modelaudit.pipeline.policy import Policy
 from modelaudit.pipeline.statistics import Statistics
 from modelaudit.progress import watched
 from modelaudit.settings import Settings
@@ -90,6 +91,7 @@ class _Audit:
         self._log = log
         self._statistics = Statistics(settings.fail_on, dry_run=settings.dry_run)
         self._run = _record(settings, history)
+        self._policy = Policy.of(settings)
         self._writing = threading.Lock()
 
     def run(self) -> int:
@@ -132,7 +134,14 @@ class _Audit:
     def _scan(self) -> Ended:
         """How the run ended. What fails and is neither an object nor the output is told, not raised."""
         trouble: BaseException
-        run = partial(run_pipeline, self._settings, nursery=self._nursery, signals=True, history=self._history)
+        run = partial(
+            run_pipeline,
+            self._settings,
+            nursery=self._nursery,
+            signals=True,
+            history=self._history,
+            policy=self._policy,
+        )
         with closing(watched(self._settings.quiet or (self._output.terminal and self._writes_on))) as progress:
             listed = Listed(progress)
             try:
@@ -178,6 +187,10 @@ class _Audit:
 
     def _say(self, summary: Summary) -> None:
         """What whoever started the run should hear of, where the output itself is not in front of them."""
+        if summary.ended == "complete" and not self._settings.dry_run:
+            for each in self._policy.unused:
+                if not each.where.startswith("--"):
+                    self._log.warning(f"{each.where}: the suppression of {each.what} matched nothing; remove it")
         if self._output.terminal or self._settings.format == "text":
             return
         if summary.exit_code == 2 or summary.incomplete:

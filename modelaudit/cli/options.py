@@ -135,7 +135,11 @@ Blacklist = Annotated[
 ]
 Suppress = Annotated[
     list[str] | None,
-    typer.Option(metavar="RULE", help="Findings of this rule count as debug. Repeatable.", rich_help_panel=_COUNTS),
+    typer.Option(
+        metavar="RULE=REASON",
+        help="Accept findings of this rule: they are shown as suppressed and count no more. Repeatable.",
+        rich_help_panel=_COUNTS,
+    ),
 ]
 SeverityOf = Annotated[
     list[str] | None,

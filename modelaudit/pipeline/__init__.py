@@ -33,10 +33,11 @@ async def run(
     signals: bool = False,
     history: "History | None" = None,
     beside: Callable[[], Coroutine[Any, Any, None]] | None = None,
+    policy: Policy | None = None,
 ) -> Ended:
     """Audit everything that `settings.paths` name; hand each record to `deliver`. Gives how the run ended.
 
-    `beside` is run as long as the audit goes on.
+    `beside` is run as long as the audit goes on. `policy` is that of the settings, if it is not given.
 
     With `history` (see `remembering`), what it knows is not read again.
 
@@ -46,7 +47,7 @@ async def run(
     that no source knows, `WorkersUnavailable` when no worker starts, and whatever `deliver` raises.
     """
     try:
-        return await _run(settings, deliver, progress, nursery, signals, history, beside)
+        return await _run(settings, deliver, progress, nursery, signals, history, beside, policy or Policy.of(settings))
     except BaseExceptionGroup as group:
         raise first_cause(group) from None
 
@@ -59,9 +60,9 @@ async def _run(
     signals: bool,
     history: "History | None",
     beside: Callable[[], Coroutine[Any, Any, None]] | None,
+    policy: Policy,
 ) -> Ended:
     limits = settings.limits
-    policy = Policy(settings.include, settings.exclude, settings.suppress, settings.severity)
     async with AsyncExitStack() as stack:
         places = await stack.enter_async_context(open_sources(settings.paths, limits, settings.access))
         setup = Setup(limits, tuple(settings.blacklist), _weights(settings))

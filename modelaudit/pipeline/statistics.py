@@ -47,6 +47,7 @@ class Statistics:
         _count(self._formats, report.formats)
         _count(self._scanners, report.scanners)
         self._totals["findings_cut"] += report.findings_cut
+        self._totals["suppressed"] += len(report.suppressed) + report.suppressed_cut
         self._totals["assets"] += len(report.assets)
         self._totals["assets_cut"] += report.assets_cut
         self._totals["bytes_listed"] += report.size or 0
@@ -107,6 +108,7 @@ class Statistics:
             findings_by_change={change: self._findings[change] for change in get_args(FindingChange)}
             if self._changes
             else {},
+            suppressed=self._totals["suppressed"],
         )
 
 

@@ -8,8 +8,9 @@ from modelaudit.model import FileReport, Finding
 from modelaudit.report.reading import Run
 
 # What became of a finding. `open`: it was found before, and this run could not look again (or not wholly).
-Fate = Literal["new", "known", "fixed", "gone", "open"]
-FATES: tuple[Fate, ...] = ("new", "known", "fixed", "gone", "open")
+# `suppressed`: it is there, and accepted.
+Fate = Literal["new", "known", "fixed", "gone", "open", "suppressed"]
+FATES: tuple[Fate, ...] = ("new", "known", "fixed", "gone", "open", "suppressed")
 
 
 class Old(NamedTuple):
@@ -59,7 +60,7 @@ class Earlier:
             self._there.discard(place)
         else:
             self._there.add(place)
-        for finding in report.findings:
+        for finding in (*report.findings, *report.suppressed):
             self._known[digest(report.uri, finding.id)] = number
 
     def note(self, report: FileReport) -> None:
@@ -68,7 +69,7 @@ class Earlier:
         self._seen[place] = _is_conclusive(report)
         self._by_state = self._by_state or report.change not in (None, "new")
         if self._before:
-            self._found.update(digest(report.uri, finding.id) for finding in report.findings)
+            self._found.update(digest(report.uri, finding.id) for finding in (*report.findings, *report.suppressed))
 
     def fate(self, report: FileReport, finding: Finding) -> Fate | None:
         """What `finding` of this run is: new or known; None where there is nothing to compare with."""

@@ -4,6 +4,8 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 
+import msgspec
+
 from modelaudit.catalogue import Catalogue, Rule
 from modelaudit.model import Evidence, FileReport, Finding, RunRecord, Scalar, Severity, Summary
 from modelaudit.pipeline.statistics import Statistics
@@ -19,6 +21,7 @@ _PLACES = 3  # examples of a rule's findings
 _LEVELS = list(Severity)
 _INCOMPLETE, _CLEAN = len(_LEVELS), len(_LEVELS) + 1  # order of objects, behind those with findings
 OTHER = "other"
+_NO_MORE: tuple[Fate, ...] = ("fixed", "gone", "open", "suppressed")  # shown, and not counted with what was found
 
 
 class Told:
@@ -103,6 +106,8 @@ class Gathering:
             fate = self._earlier.fate(report, finding)
             self._count(report, finding, fate)
             self._finding(report, finding, fate)
+        for finding in report.suppressed:
+            self._finding(report, finding, "suppressed")
         for fate, finding, _ in self._earlier.fixed(report):
             self._finding(report, finding, fate)
         self._object(report)
@@ -142,7 +147,7 @@ class Gathering:
             self.fates[fate] += 1
             self.fates_by_severity[fate, finding.severity] += 1
         level = _LEVELS.index(finding.severity)
-        spool = self._findings[-1 if fate in ("fixed", "gone", "open") else 2 * level + (fate != "new")]
+        spool = self._findings[-1 if fate in _NO_MORE else 2 * level + (fate != "new")]
         if spool.lines >= ROWS:
             return
         uri, place = plain(report.uri), plain(finding.location)
@@ -204,7 +209,7 @@ class Gathering:
     @property
     def rows_cut(self) -> int:
         """How many rows the page does not hold, of both tables."""
-        findings = self.summary.findings + self.fates["fixed"] + self.fates["gone"] + self.fates["open"]
+        findings = self.summary.findings + sum(self.fates[fate] for fate in _NO_MORE)
         return max(0, findings - ROWS) + max(0, self.summary.objects - ROWS)
 
 
@@ -222,7 +227,7 @@ def _first(spools: list[Spool]) -> Iterator[bytes]:
 
 def _details(finding: Finding) -> Evidence:
     """The details without what the row says anyway."""
-    shown: Evidence = {}
+    shown: Evidence = {} if finding.suppressed is msgspec.UNSET else {"suppressed because": plain(finding.suppressed)}
     for name, value in finding.details.items():
         if name == "why" or value is None or value == []:
             continue

@@ -30,7 +30,7 @@ def headline(gathering: Gathering) -> str:
         if count:
             objects = counted(gathering.objects_by_severity[level], "object")
             new = gathering.fates_by_severity["new", level]
-            since = f", {new:,} of them new" if new else ", none of them new" if gathering.fates else ""
+            since = f", {new:,} of them new" if new else ", none of them new" if gathering.fates["known"] else ""
             return f"{count:,} {level} {_plural(count, 'finding')} in {objects}{since}"
     if not numbers.files_scanned:
         return "Nothing was looked at"
@@ -164,6 +164,8 @@ def _tiles(gathering: Gathering) -> str:
         for level in levels
     ]
     tiles.append(_tile(numbers.incomplete, "Not looked at wholly", "incomplete", "objects"))
+    if numbers.suppressed:
+        tiles.append(_tile(numbers.suppressed, "Suppressed", "suppressed", "accepted, with a reason"))
     tiles.append(_tile(numbers.objects, "Objects", "objects", f"{numbers.files_scanned:,} of them scanned"))
     return f'<dl class="tiles" aria-label="Numbers of this run">\n{"".join(tiles)}</dl>\n'
 

@@ -8,6 +8,7 @@ A file that was not named and lies inside what is being scanned is not used: who
 written it, to have their own findings suppressed. `Settings.notices` says so.
 """
 
+import datetime
 import os
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -19,6 +20,7 @@ from modelaudit.limits import Limits
 from modelaudit.model import Evidence, Severity, WeightsMode
 from modelaudit.settings.files import did_you_mean, find_table, limits_of, options_of, read_targets
 from modelaudit.settings.reach import access_of
+from modelaudit.settings.suppressions import Suppression, holding, suppressions
 from modelaudit.settings.values import (
     LIMITS,
     LISTS,
@@ -31,7 +33,17 @@ from modelaudit.settings.values import (
     size_bytes,
 )
 
-__all__ = ["OPTIONS", "REPEATED", "SWITCHES", "Format", "Settings", "default_workers", "resolve", "size_bytes"]
+__all__ = [
+    "OPTIONS",
+    "REPEATED",
+    "SWITCHES",
+    "Format",
+    "Settings",
+    "Suppression",
+    "default_workers",
+    "resolve",
+    "size_bytes",
+]
 
 _ELSEWHERE = ("config", "targets")  # known in the environment, refused in a file
 
@@ -54,7 +66,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     exclude: tuple[str, ...] = ()
     blacklist: tuple[str, ...] = ()
     fail_on: Severity = Severity.WARNING
-    suppress: tuple[str, ...] = ()
+    suppress: tuple[Suppression, ...] = ()
     severity: dict[str, Severity] = {}
     weights: WeightsMode = "auto"
     heartbeat: float | None = None
@@ -70,6 +82,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         """What shapes the result, for the `run` record: settings that are not the defaults, and `fail_on`."""
         known: Evidence = {"fail_on": self.fail_on.value}
         known |= {name: list(value) for name in LISTS if (value := getattr(self, name))}
+        known |= {"suppress": [f"{each.what}: {each.reason}" for each in self.suppress]} if self.suppress else {}
         known |= {f"severity.{rule}": level.value for rule, level in self.severity.items()}
         known |= {"weights": self.weights} if self.weights != "auto" else {}
         known |= {"dry_run": True} if self.dry_run else {}
@@ -95,27 +108,58 @@ def resolve(
     default. Raises `UsageError` with what is wrong, where, and what to do.
     """
     variables = os.environ if environ is None else environ
-    notices: list[str] = []
-    from_environment = dict(_environment(variables, notices))
-    config = config or variables.get("MODELAUDIT_CONFIG") or None
     targets = targets or variables.get("MODELAUDIT_TARGETS") or None
     paths = (*paths, *(read_targets(targets) if targets else ()))
     if not paths or not all(paths):
         raise UsageError("no path to scan: name files, folders or s3://bucket/prefix/, or give --targets FILE")
-    used, table = find_table(config, paths, notices)
+    return settle(gather(paths, flags, config, variables), paths, variables)
+
+
+class Gathered(msgspec.Struct, frozen=True):
+    """What was said of each option where, as it was said; `limits` is the table of bounds of the file `used`."""
+
+    said: dict[str, Said]
+    limits: object
+    used: str | None
+    notices: tuple[str, ...]
+
+
+def gather(
+    paths: Sequence[str], flags: Mapping[str, object], config: str | None, variables: Mapping[str, str]
+) -> Gathered:
+    """The strongest word on each option. Raises `UsageError` for a file that cannot be used."""
+    notices: list[str] = []
+    from_environment = dict(_environment(variables, notices))
+    used, table = find_table(config or variables.get("MODELAUDIT_CONFIG") or None, paths, notices)
     said: dict[str, Said] = dict(options_of(table, used or ""))
     said |= from_environment
     said |= {name: (value, _dashed(name)) for name, value in flags.items() if value is not None}
-    limits = limits_of(table.get("limits", {}), used or "")
+    return Gathered(said, table.get("limits", {}), used, tuple(notices))
+
+
+def settle(gathered: Gathered, paths: Sequence[str], variables: Mapping[str, str]) -> Settings:
+    """What was said as values. Raises `UsageError`."""
+    said, notices = gathered.said, list(gathered.notices)
+    limits = limits_of(gathered.limits, gathered.used or "")
     for name, (field, read) in LIMITS.items():
         if name in said:
             limits = msgspec.structs.replace(limits, **{field: read(said[name])})
     plain = {"workers": default_workers()} | {name: PLAIN[name](said[name]) for name in PLAIN if name in said}
+    if "suppress" in said:
+        today = datetime.datetime.now(datetime.UTC).date()
+        plain["suppress"] = tuple(holding(suppressions(said["suppress"]), today, notices))
     if plain.get("verbose") and plain.get("quiet"):
         raise UsageError(f"{said['verbose'][1]} and {said['quiet'][1]} contradict each other: leave one out")
     colour = not variables.get("NO_COLOR") and variables.get("TERM") != "dumb"  # https://no-color.org
     plain["access"] = access_of(said, variables, paths)
-    known = {**plain, "paths": paths, "limits": limits, "colour": colour, "config": used, "notices": tuple(notices)}
+    known = {
+        **plain,
+        "paths": paths,
+        "limits": limits,
+        "colour": colour,
+        "config": gathered.used,
+        "notices": tuple(notices),
+    }
     return msgspec.convert(known, Settings)
 
 

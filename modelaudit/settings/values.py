@@ -75,7 +75,7 @@ def text(said: Said) -> str:
     return said[0]
 
 
-def _list(said: Said) -> tuple[str, ...]:
+def listed(said: Said) -> tuple[str, ...]:
     """A list of texts; in the environment, separated by commas."""
     value = said[0]
     if isinstance(value, str):
@@ -113,12 +113,6 @@ def _fail_on(said: Said) -> Severity:
     return level
 
 
-def _rules(said: Said) -> tuple[str, ...]:
-    names = _list(said)
-    _known_rules(names, said[1])
-    return names
-
-
 def _levels(said: Said) -> dict[str, Severity]:
     """`RULE=LEVEL` texts, or a table of them."""
     value, where = said
@@ -126,16 +120,17 @@ def _levels(said: Said) -> dict[str, Severity]:
         pairs = [(str(rule), level) for rule, level in value.items()]
     else:
         pairs = []
-        for text in _list(said):
+        for text in listed(said):
             rule, equals, level = text.partition("=")
             if not equals:
                 refuse((text, where), "RULE=LEVEL, such as pickle-unknown-call=info")
             pairs.append((rule.strip(), level))
-    _known_rules([rule for rule, _ in pairs], where)
+    known_rules([rule for rule, _ in pairs], where)
     return {rule: _level((level, f"{where}: {rule}")) for rule, level in pairs}
 
 
-def _known_rules(names: Iterable[str], where: str) -> None:
+def known_rules(names: Iterable[str], where: str) -> None:
+    """Raises `UsageError` for a name that is no rule's id, with the nearest that is."""
     from modelaudit import catalogue
 
     known = catalogue.load().rules
@@ -148,7 +143,7 @@ def _known_rules(names: Iterable[str], where: str) -> None:
             )
 
 
-LISTS = ("include", "exclude", "blacklist", "suppress")
+LISTS = ("include", "exclude", "blacklist")
 LIMITS: dict[str, tuple[str, Callable[[Said], object]]] = {
     "timeout": ("timeout_seconds", _seconds),
     "max_file_size": ("max_file_bytes", size_bytes),
@@ -161,11 +156,10 @@ PLAIN: dict[str, Callable[[Said], object]] = {
     "output": text,
     "state": text,
     "workers": _count,
-    "include": _list,
-    "exclude": _list,
-    "blacklist": _list,
+    "include": listed,
+    "exclude": listed,
+    "blacklist": listed,
     "fail_on": _fail_on,
-    "suppress": _rules,
     "severity": _levels,
     "weights": _weights,
     "heartbeat": _seconds,
@@ -173,8 +167,8 @@ PLAIN: dict[str, Callable[[Said], object]] = {
     "verbose": _flag,
     "quiet": _flag,
 }
-REPEATED = (*LISTS, "severity")
+REPEATED = (*LISTS, "suppress", "severity")
 SWITCHES = ("dry_run", "verbose", "quiet")
 ACCESS = ("ca_bundle", "registry_uri", "jfrog_api_token", "jfrog_access_token")  # how servers are reached
 # What flags, variables and files may set; `paths`, `config` and `targets` stand apart.
-OPTIONS = (*PLAIN, *LIMITS, *ACCESS)
+OPTIONS = (*PLAIN, "suppress", *LIMITS, *ACCESS)

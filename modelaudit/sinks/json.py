@@ -39,6 +39,7 @@ class Issue(msgspec.Struct, frozen=True, kw_only=True):
     path: str
     offset: int | None
     change: FindingChange | None
+    suppressed: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class File(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,20 +63,21 @@ class File(msgspec.Struct, frozen=True, kw_only=True):
     duration_ms: float
     change: Change | None
     fixed: int
+    suppressed: int
 
 
 class JsonSink:
     """The document that scripts read whole: `issues`, `fixed`, `assets` and `files` are arrays, an element a line.
 
-    `fixed` is there with `--state` only.
+    `fixed` is there with `--state` only, `suppressed` when issues were accepted.
     """
 
     def __init__(self, output: Output) -> None:
         self._output = output
         self._held = ExitStack()
         self._held.callback(output.close)
-        self._issues, self._fixed, self._assets, self._files = (
-            self._held.enter_context(closing(Spool())) for _ in range(4)
+        self._issues, self._suppressed, self._fixed, self._assets, self._files = (
+            self._held.enter_context(closing(Spool())) for _ in range(5)
         )
         self._run: RunRecord | None = None
 
@@ -88,6 +90,8 @@ class JsonSink:
         now = round(time.time(), 6)
         for finding in report.findings:
             self._issues.add(encode(_issue(report, finding, now)))
+        for finding in report.suppressed:
+            self._suppressed.add(encode(_issue(report, finding, now)))
         for finding in report.fixed:
             self._fixed.add(encode(_issue(report, finding, now)))
         for asset in report.assets:
@@ -110,6 +114,9 @@ class JsonSink:
             yield b"\n  " + encode(name) + b": " + encode(value) + b","
         yield from _array(b"issues", self._issues)
         yield b","
+        if summary.suppressed:
+            yield from _array(b"suppressed", self._suppressed)
+            yield b","
         if summary.by_change:
             yield from _array(b"fixed", self._fixed)
             yield b","
@@ -175,6 +182,7 @@ def _issue(report: FileReport, finding: Finding, now: float) -> Issue:
         path=report.uri,
         offset=finding.offset,
         change=finding.change,
+        suppressed=finding.suppressed,
     )
 
 
@@ -198,4 +206,5 @@ def _file(report: FileReport) -> File:
         duration_ms=report.duration_ms,
         change=report.change,
         fixed=len(report.fixed),
+        suppressed=len(report.suppressed) + report.suppressed_cut,
     )

@@ -10,6 +10,8 @@ from contextlib import ExitStack, closing
 from typing import Final
 from urllib.parse import quote
 
+import msgspec
+
 from modelaudit import __version__, catalogue
 from modelaudit.catalogue import Rule
 from modelaudit.model import FileReport, Finding, Heartbeat, RunRecord, Severity, Summary
@@ -60,7 +62,7 @@ class SarifSink:
     def write(self, report: FileReport) -> None:
         """Write the results of one object."""
         lines = []
-        for finding in report.findings:
+        for finding in (*report.findings, *report.suppressed):
             lines.append((b",\n" if self._results else b"\n") + encode(self._result(report, finding)))
             self._results += 1
         if lines:
@@ -104,6 +106,8 @@ class SarifSink:
             "partialFingerprints": {"modelaudit/v1": finding.id},
             "properties": {"severity": finding.severity, "offset": finding.offset, "details": finding.details},
         }
+        if finding.suppressed is not msgspec.UNSET:
+            result["suppressions"] = [{"kind": "external", "status": "accepted", "justification": finding.suppressed}]
         if finding.rule in self._rules:
             result["ruleIndex"] = self._rules[finding.rule]
         return result

@@ -54,6 +54,7 @@ class TextSink:
         self._held = ExitStack()
         self._held.callback(output.close)
         self._findings = {level: self._held.enter_context(closing(Spool())) for level in Severity}
+        self._suppressed = self._held.enter_context(closing(Spool()))
         self._fixed = self._held.enter_context(closing(Spool()))
         self._incomplete = self._held.enter_context(closing(Spool()))
         self._dry_run = False
@@ -83,6 +84,9 @@ class TextSink:
         """Keep the findings for the end; say what became of the object where that was asked for."""
         for finding in report.findings:
             self._findings[finding.severity].add(msgspec.json.encode(_Shown.of(finding)))
+        for finding in report.suppressed:
+            said = f"{visible(finding.location)}: [{finding.severity.upper()}] {visible(finding.message)}"
+            self._suppressed.add(f"{said} ({visible(str(finding.suppressed))})".encode())
         for finding in report.fixed:
             self._fixed.add(
                 f"{visible(finding.location)}: [{finding.severity.upper()}] {visible(finding.message)}".encode()
@@ -104,6 +108,10 @@ class TextSink:
         if not self._quiet:
             self._say("", *_numbers(summary, self._dry_run))
         self._replay()
+        if summary.suppressed and not self._quiet:
+            self._say("", self._paint(f"Suppressed: {summary.suppressed}", "2"))
+            for line in self._suppressed.replay():
+                self._say(self._paint(f"   {line.decode()}", "2"))
         if self._fixed.lines:
             self._say(*([] if self._quiet else [""]), f"Fixed since the last run: {self._fixed.lines}")
             for line in self._fixed.replay():
@@ -246,7 +254,8 @@ def _numbers(summary: Summary, dry_run: bool) -> Iterator[str]:
     )
     found = [f"{levels[Severity.CRITICAL]} critical", f"{levels[Severity.WARNING]} warnings"]
     found += [f"{levels[level]} {level}" for level in (Severity.INFO, Severity.DEBUG) if levels[level]]
-    yield f"Issues found: {', '.join(found) if summary.findings else 'none'}"
+    accepted = f" ({summary.suppressed} suppressed)" if summary.suppressed else ""
+    yield f"Issues found: {', '.join(found) if summary.findings else 'none'}{accepted}"
     if summary.by_change:
         objects = ", ".join(f"{count} {change}" for change, count in summary.by_change.items() if count)
         issues = ", ".join(f"{count} {change}" for change, count in summary.findings_by_change.items() if count)

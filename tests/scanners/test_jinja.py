@@ -73,8 +73,13 @@ FIRING: dict[str, tuple[list[str], str]] = {
         "{{ a['b' ~ 'c'] }}",
     ),
     "jinja-code-call": (
-        ["{{ x.os.popen('id').read() }}", "{{ x['eval']('1') }}", "{{ config.from_object('os') }}",
-         "{{ eval('1') }}", "{{ (x|attr('system'))('id') }}"],
+        [
+            "{{ x.os.popen('id').read() }}",
+            "{{ x['eval']('1') }}",
+            "{{ config.from_object('os') }}",
+            "{{ eval('1') }}",
+            "{{ (x|attr('system'))('id') }}",
+        ],
         "{{ message.system }}{{ system }}{{ m.compile }}{% macro eval() %}{% endmacro %}{{ eval() }}",
     ),
     "jinja-assembled": (
@@ -82,8 +87,13 @@ FIRING: dict[str, tuple[list[str], str]] = {
         "{{ '__' ~ 'name__' }}{{ '<|' ~ 'user' ~ '|>' }}{{ '__' ~ role ~ '__' }}",
     ),
     "jinja-object": (
-        ["{{ x.__class__ }}", "{{ joiner.x }}", "{{ lipsum['x'] }}", "{{ self._x }}",
-         "{{ [f]|sum(attribute='__init__', start='') }}"],
+        [
+            "{{ x.__class__ }}",
+            "{{ joiner.x }}",
+            "{{ lipsum['x'] }}",
+            "{{ self._x }}",
+            "{{ [f]|sum(attribute='__init__', start='') }}",
+        ],
         "{{ joiner(', ') }}{% set j = cycler('a', 'b') %}{{ j.next() }}{{ m.class }}"
         "{% block b %}{% endblock %}{{ self.b() }}{{ tools|sum(attribute='init') }}",
     ),

@@ -47,10 +47,10 @@ GOLDEN = """\
   "files": [
     {"path":"models/evil.pkl","size":100,"bytes_read":100,"version":"v1","sha256":null,"formats":["pickle"],\
 "scanners":["pickle"],"status":"scanned","reason":null,"message":null,"severity":"critical","issues":2,\
-"issues_cut":3,"assets":1,"assets_cut":0,"duration_ms":1.5,"change":null,"fixed":0},
+"issues_cut":3,"assets":1,"assets_cut":0,"duration_ms":1.5,"change":null,"fixed":0,"suppressed":0},
     {"path":"models/slow.pkl","size":100,"bytes_read":0,"version":"v1","sha256":null,"formats":[],"scanners":[],\
 "status":"failed","reason":"timeout","message":"too slow","severity":null,"issues":0,"issues_cut":0,"assets":0,\
-"assets_cut":0,"duration_ms":1.5,"change":null,"fixed":0}
+"assets_cut":0,"duration_ms":1.5,"change":null,"fixed":0,"suppressed":0}
   ]
 }
 """

@@ -7,6 +7,7 @@ const FATES = {
   fixed: "fixed: the object is there, the finding is not",
   gone: "gone, with its object",
   open: "found before, not confirmed: the object was not looked at wholly this time",
+  suppressed: "suppressed: accepted, and counted no more",
 };
 
 function badge(kind, text) {

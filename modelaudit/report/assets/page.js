@@ -16,6 +16,7 @@ function placeOf(row) {
 
 function begin() {
   const { facts, findings, objects } = JSON.parse(document.getElementById("data").textContent);
+  const fated = facts.compared || findings.some((row) => row[FATE]); // suppressed ones have one in any run
   const get = (id) => document.getElementById(id);
   const titled = (row) => (facts.rules[row[RULE]] ? facts.rules[row[RULE]][0] : row[RULE]);
   const say = (read) => (cell, row) => {
@@ -32,7 +33,7 @@ function begin() {
       rows: findings,
       columns: [
         { title: "Severity", fill: level(LEVEL), key: by(LEVEL) },
-        ...(facts.compared ? [{ title: "Change", fill: fate, key: by(FATE) }] : []),
+        ...(fated ? [{ title: "Change", fill: fate, key: by(FATE) }] : []),
         { title: "Rule", fill: say(titled), key: (row) => titled(row).toLowerCase() },
         { title: "Message", fill: say((row) => row[MESSAGE]), key: by(MESSAGE) },
         { title: "Place", fill: say(placeOf), key: (row) => placeOf(row).toLowerCase() },
@@ -145,10 +146,10 @@ function begin() {
     view = name;
     if (grid) grid.close();
     const root = get("grid");
-    root.className = name + (facts.compared ? " compared" : "");
+    root.className = name + (fated ? " compared" : "");
     root.setAttribute("aria-label", name === "findings" ? "Findings" : "Objects");
     for (const other of Object.keys(views)) get("view-" + other).setAttribute("aria-pressed", other === name);
-    get("fate-label").hidden = name !== "findings" || !facts.compared;
+    get("fate-label").hidden = name !== "findings" || !fated;
     get("format-label").hidden = name !== "findings";
     get("status-label").hidden = name !== "objects";
     chips();
