@@ -332,9 +332,9 @@ def test_files_that_cannot_be_read(elsewhere: Path) -> None:
 
 
 def test_targets(elsewhere: Path) -> None:
-    """Paths from a file come after those from the command line; names that are not UTF-8 survive."""
-    (elsewhere / "list").write_bytes(b"a.pkl\n\n  \ns3://bucket/x\r\n sp ace \nb\xff")
-    expected = ("models", "a.pkl", "s3://bucket/x", " sp ace ", "b\udcff")
+    """Paths from a file come after those from the command line, comments do not; names that are not UTF-8 survive."""
+    (elsewhere / "list").write_bytes(b"# nightly\na.pkl\n\n  \ns3://b/x#y\r\n  # old.pkl\n sp ace \n./#c\nb\xff")
+    expected = ("models", "a.pkl", "s3://b/x#y", " sp ace ", "./#c", "b\udcff")
     assert settled(targets="list").paths == expected
     assert settled(environ={"MODELAUDIT_TARGETS": "list"}).paths == expected
     assert resolve([], {}, environ={}, targets="list").paths == expected[1:]

@@ -23,14 +23,18 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 
 def read_targets(path: str) -> list[str]:
-    """The paths in the file `path`, one a line; empty lines are passed over. Bytes that are no UTF-8 are kept."""
+    """The paths in the file `path`, one a line; empty lines and comments are passed over.
+
+    A comment is a line that begins with `#`; a file of such a name is written as `./#name`. Bytes that are no UTF-8
+    are kept.
+    """
     try:
         with open(0 if path == "-" else path, encoding="utf-8", errors="surrogateescape", closefd=path != "-") as lines:
             found: list[str] = []
             while len(found) <= _TARGETS and (line := lines.readline(_LINE_CHARS)):
                 if len(line) == _LINE_CHARS:
                     raise ValueError(f"a line of {_LINE_CHARS} characters or more")
-                found += [line.rstrip("\r\n")] if line.strip() else []
+                found += [line.rstrip("\r\n")] if line.strip() and not line.lstrip().startswith("#") else []
     except (OSError, ValueError) as error:
         raise UsageError(f"--targets {path}: {_cause(error)}; name a file with one path a line, or -") from error
     if len(found) > _TARGETS:
