@@ -43,7 +43,9 @@ Paths = Annotated[
 ]
 Targets = Annotated[
     str | None,
-    typer.Option(metavar="FILE", help="More paths, one a line, # for comments; - is standard input.", rich_help_panel=_READ),
+    typer.Option(
+        metavar="FILE", help="More paths, one a line, # for comments; - is standard input.", rich_help_panel=_READ
+    ),
 ]
 Include = Annotated[
     list[str] | None,
