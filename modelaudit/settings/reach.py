@@ -3,7 +3,6 @@
 import os
 import re
 from collections.abc import Mapping, Sequence
-from urllib.request import getproxies_environment
 
 import msgspec
 
@@ -21,6 +20,8 @@ def access_of(said: Mapping[str, Said], variables: Mapping[str, str], paths: Seq
     access = msgspec.convert({name: text(said[name]) for name in ACCESS if name in said}, Access)
     if not any(":/" in path or path.endswith((".dvc", "dvc.lock")) for path in paths):
         return access
+    from urllib.request import getproxies_environment  # takes longer to load than a small scan of files
+
     known = {**_from_dotenv(), **{name: value for name, value in variables.items() if value}}
     logins = registry_logins(known) if any(path.lower().startswith("oci:") for path in paths) else {}
     asks_hub = any(path.lower().startswith(("hf:", "http:", "https:")) for path in paths)
