@@ -17,6 +17,7 @@ from modelaudit.blob import Blob, RootBlob
 from modelaudit.catalogue import Catalogue, Format
 from modelaudit.errors import Absent, LimitExceeded, Missing, ParseError
 from modelaudit.identify import Identifier, polyglot
+from modelaudit.licensing import Stated, hits
 from modelaudit.limits import Limits
 from modelaudit.model import (
     Asset,
@@ -25,11 +26,13 @@ from modelaudit.model import (
     Finding,
     Hit,
     Inspection,
+    License,
     Note,
     Scalar,
     Severity,
     Status,
     finding_id,
+    shown,
 )
 from modelaudit.unpack import Budget, UnpackedBlob, open_child
 from modelaudit.weights import Item, Mode, Ration, Yielded
@@ -135,13 +138,6 @@ class _Template(dict[str, object]):
         return "?"
 
 
-def _shown(text: str, most: int) -> str:
-    """`text` as valid UTF-8 of at most `most` characters."""
-    if len(text) > most:
-        text = text[: most - 1] + "…"
-    return text.encode("utf-8", "backslashreplace").decode()
-
-
 class _Run:
     """The state of one inspection: the budget, what was found, what is missing."""
 
@@ -166,6 +162,8 @@ class _Run:
         self._mildest: list[tuple[int, int]] = []  # a heap of (rank, index) over the findings, once there is no room
         self._assets: list[Asset] = []
         self._assets_cut = 0
+        self._stated = Stated(limits)
+        self._licenses: tuple[License, ...] = ()
         self._notes: list[Note] = []
         self._scanners: dict[str, None] = {}
         self.missing = Absent()
@@ -183,6 +181,12 @@ class _Run:
             self.missing.add(missing)
         except LimitExceeded as limit:
             self._exceeded(limit, self._uri)
+        try:
+            self._licenses = self._stated.understood(self._engine.require_modules)
+        except Missing as missing:
+            self.missing.add(missing)
+        for location, hit in hits(self._licenses):
+            self._hit(hit, location)
         return formats
 
     def result(self, blob: Blob, formats: Sequence[Format]) -> Inspection:
@@ -204,7 +208,7 @@ class _Run:
         return Inspection(
             status=status,
             reason=reason,
-            message=None if message is None else _shown(message, self._limits.evidence_chars),
+            message=None if message is None else shown(message, self._limits.evidence_chars),
             formats=tuple(format.id for format in formats),
             scanners=tuple(self._scanners),
             findings=tuple(self._findings),
@@ -212,6 +216,8 @@ class _Run:
             assets=tuple(self._assets),
             assets_cut=self._assets_cut,
             bytes_viewed=blob.bytes_viewed if isinstance(blob, RootBlob) else blob.size,
+            licenses=self._licenses,
+            licenses_cut=self._stated.cut,
         )
 
     def _understood(self) -> bool:
@@ -237,6 +243,8 @@ class _Run:
                 elif isinstance(item, Asset):
                     named = named or not item.path
                     self._asset(item, location)
+                elif isinstance(item, License):
+                    self._stated.add(item, location)
                 else:
                     self._notes.append(item)
             if self._blacklist:
@@ -257,7 +265,7 @@ class _Run:
             self._exceeded(limit, location)
 
     def _child(self, child: Child, blob: Blob, location: str, depth: int, outer: Format | None = None) -> None:
-        name = _shown(child.name, self._limits.name_chars)
+        name = shown(child.name, self._limits.name_chars)
         place = f"{location}{child.separator}{name}"
         self._check_name(name, place)
         if depth >= self._limits.depth:
@@ -336,14 +344,14 @@ class _Run:
         rule = self._engine.catalogue.rules[hit.rule]
         details = self._details(hit.evidence)
         values = _Template(details)
-        message = _shown(rule.message.format_map(values), 2 * self._limits.evidence_chars)
+        message = shown(rule.message.format_map(values), 2 * self._limits.evidence_chars)
         place = location if hit.offset is None else f"{location} (pos {hit.offset})"
         finding = Finding(
             id=finding_id(location, hit.rule, hit.offset, message),
             rule=hit.rule,
             severity=hit.severity or rule.severity,
             message=message,
-            why=_shown(rule.why.format_map(values), 2 * self._limits.evidence_chars),
+            why=shown(rule.why.format_map(values), 2 * self._limits.evidence_chars),
             location=place,
             offset=hit.offset,
             details=details,
@@ -357,9 +365,9 @@ class _Run:
         details: Evidence = {}
         for key, value in evidence.items():
             if isinstance(value, str):
-                details[key] = _shown(value, most)
+                details[key] = shown(value, most)
             elif isinstance(value, list):
-                details[key] = [_shown(text, most) for text in value[:50]]
+                details[key] = [shown(text, most) for text in value[:50]]
             else:
                 details[key] = value
         return details
@@ -384,6 +392,6 @@ class _Run:
             self._assets_cut += 1
             return
         most = self._limits.name_chars
-        path = f"{location}:{_shown(asset.path, most)}" if asset.path else location
-        tensors = tuple(_shown(name, most) for name in asset.tensors[: self._limits.tensors_named])
+        path = f"{location}:{shown(asset.path, most)}" if asset.path else location
+        tensors = tuple(shown(name, most) for name in asset.tensors[: self._limits.tensors_named])
         self._assets.append(Asset(path, asset.type, asset.size, tensors, asset.tensors_total or len(asset.tensors)))

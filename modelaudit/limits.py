@@ -20,6 +20,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     unpack_ratio_floor_bytes: int = 100 * MIB  # below this a high ratio is just a file of zeros, not a bomb
     findings: int = 1000  # findings kept for one object; the rest are counted
     assets: int = 2000  # assets kept for one object; the rest are counted
+    licenses: int = 500  # licences kept for one object; the rest are counted
+    license_bytes: int = 256 * KIB  # of a licence's text, a card or a package's metadata, a millisecond a KB at worst
     tensors_named: int = 200  # tensor names kept in one asset; the rest are counted
     evidence_chars: int = 400  # one value of a finding's details; evidence, not the payload
     name_chars: int = 1024  # a member's or tensor's name as shown

@@ -184,6 +184,13 @@ def finding_id(location: str, rule: str, offset: int | None, message: str) -> st
     return blake2b(identity.encode(), digest_size=10).hexdigest()
 
 
+def shown(text: str, most: int) -> str:
+    """`text` as valid UTF-8 of at most `most` characters, for a record."""
+    if len(text) > most:
+        text = text[: most - 1] + "…"
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 Status = Literal["scanned", "partial", "skipped", "failed"]
 
 

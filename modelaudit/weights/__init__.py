@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from modelaudit.blob import Blob, RootBlob
 from modelaudit.limits import Limits
-from modelaudit.model import Asset, Child, Evidence, Hit, Note, Weights, WeightsMode
+from modelaudit.model import Asset, Child, Evidence, Hit, License, Note, Weights, WeightsMode
 from modelaudit.weights.judging import Outliers, layers, neurons
 from modelaudit.weights.language import is_language_model
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from modelaudit.weights.reading import Layer
 
 NEEDS = ("numpy", "modelaudit.weights.reading")  # a cage lets nothing be imported later
-Item = Asset | Child | Hit | Note
+Item = Asset | Child | Hit | License | Note
 Mode = WeightsMode
 Yielded = Item | Weights  # what scanners yield
 _TOLD = 20  # hits of one rule and one file

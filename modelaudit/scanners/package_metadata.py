@@ -1,0 +1,42 @@
+"""PKG-INFO and METADATA of Python packages: the licence that the package states (core metadata 2.4, PEP 639)."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from modelaudit.blob import Blob
+from modelaudit.limits import Limits
+from modelaudit.model import License
+
+_SHORT_CHARS: Final = 400
+_CLASSIFIER: Final = "License :: "
+
+
+def scan(blob: Blob, limits: Limits, /) -> Iterator[License]:
+    """`License-Expression`; without it `License`, if that is no text of many lines, and then the classifiers."""
+    text = bytes(blob.view(0, min(blob.size, limits.license_bytes))).decode("utf-8", "replace")
+    fields = [(name, value) for name, value in _fields(text) if value and value.casefold() != "unknown"]
+    ways = (
+        [value for name, value in fields if name == "license-expression"],
+        [value for name, value in fields if name == "license" and "\n" not in value],
+        [value for name, value in fields if name == "classifier" and value.startswith(_CLASSIFIER)],
+        [value.split("\n", 1)[0] for name, value in fields if name == "license"],  # the text: what stands above it
+    )
+    for declared in next(filter(None, ways), ()):
+        yield License("", declared=declared[:_SHORT_CHARS], source="package")
+
+
+def _fields(text: str) -> Iterator[tuple[str, str]]:
+    """The fields of the header, names in lower case, folded lines joined."""
+    name, value = "", ""
+    for line in text.splitlines():
+        if not line.strip():
+            break
+        if line[0] in " \t":
+            value += "\n" + line.strip().removeprefix("|").strip()
+            continue
+        if name:
+            yield name, value
+        name, _, value = line.partition(":")
+        name, value = name.strip().casefold(), value.strip()
+    if name:
+        yield name, value

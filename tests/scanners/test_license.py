@@ -1,0 +1,147 @@
+"""Licences: what is stated is an SPDX expression, what restricts is said as information, and nothing else is."""
+
+import pytest
+
+from modelaudit.blob import BytesBlob, Place
+from modelaudit.engine import inspect
+from modelaudit.limits import Limits
+from modelaudit.model import Inspection, Severity
+from tests.samples.licensefiles import MIT, PROSE, ZERO_BSD, card
+
+
+def look(data: bytes, name: str = "LICENSE") -> Inspection:
+    return inspect(BytesBlob(data, Place(name)), uri=name)
+
+
+def stated(found: Inspection) -> list[str | None]:
+    return [each.expression for each in found.licenses]
+
+
+def rules(found: Inspection) -> set[str]:
+    return {finding.rule for finding in found.findings}
+
+
+@pytest.mark.parametrize(
+    "name", ["LICENSE", "LICENSE.txt", "license.md", "COPYING", "LICENSE-MIT", "notice", "x", "a.txt"]
+)
+def test_a_text_is_recognised_under_any_usual_name(name: str) -> None:
+    """A file of another name is looked at if its first line speaks of a licence."""
+    found = look(MIT, name)
+    assert (found.status, found.formats) == ("scanned", ("license",))
+    assert stated(found) == ["MIT"]
+    assert [(each.path, each.source, each.restrictions) for each in found.licenses] == [(name, "text", ())]
+    assert not found.findings
+
+
+def test_several_texts_in_one_file() -> None:
+    """Each is told once, in the order of the file."""
+    assert stated(look(MIT + b"\n\n----\n\n" + ZERO_BSD + b"\n\n" + MIT)) == ["MIT", "0BSD"]
+
+
+@pytest.mark.parametrize(
+    "data", [PROSE, b"See the file COPYING.\n", MIT[:200], b"\xff\xfe\x00\x01" * 40, b"A\n" * 200_000]
+)
+def test_what_is_no_licence_text_states_none(data: bytes) -> None:
+    """No guessing: prose about licences, a pointer and a beginning are not a licence."""
+    found = look(data)
+    assert not found.licenses
+    assert not found.findings
+
+
+@pytest.mark.parametrize(
+    ("first", "expression"),
+    [
+        ("LLAMA 3.1 COMMUNITY LICENSE AGREEMENT", "LicenseRef-scancode-llama-3.1-license-2024"),
+        ("META LLAMA 3 COMMUNITY LICENSE AGREEMENT", "LicenseRef-llama-3-license-2024"),
+        ("Gemma Terms of Use", "LicenseRef-gemma"),
+        ("CreativeML Open RAIL++-M License", "LicenseRef-openrail-plus-plus"),
+        ("CreativeML Open RAIL-M", "LicenseRef-creativeml-openrail-m"),
+    ],
+)
+def test_texts_of_model_licences(first: str, expression: str) -> None:
+    """SPDX's list has none of them: the heading tells, whatever its case and spacing."""
+    assert stated(look(f"\n  {first.upper()}\n\nVersion of some day\n\nYou agree.\n".encode())) == [expression]
+
+
+RESTRICTED = {
+    "license-noncommercial": [
+        "cc-by-nc-4.0",
+        "CC-BY-NC-SA-3.0-DE",
+        "PolyForm-Noncommercial-1.0.0",
+        "deepfloyd-if-license",
+    ],
+    "license-commercial-terms": ["llama2", "llama3.3", "BUSL-1.1", "stability-ai-community"],
+    "license-use-limits": ["openrail", "bigscience-bloom-rail-1.0", "gemma", "creativeml-openrail-m", "llama4"],
+    "license-network": ["agpl-3.0", "AGPL-3.0-or-later", "SSPL-1.0", "EUPL-1.2", "MIT AND AGPL-3.0-only"],
+    "license-unrecognised": ["our-own-terms", "proprietary", "other", "MIT and what my friends say"],
+}
+UNRESTRICTED = {
+    "license-noncommercial": ["cc-by-4.0", "cc-by-sa-4.0", "CC0-1.0", "NCSA"],
+    "license-commercial-terms": ["apache-2.0", "bsl-1.0"],
+    "license-use-limits": ["openmdw-1.0", "mit"],
+    "license-network": ["gpl-3.0", "lgpl-3.0", "AGPL-3.0-only OR MIT", "MPL-2.0"],
+    "license-unrecognised": ["odc-by", "LicenseRef-our-own", "[mit, apache-2.0]", "Apache License 2.0"],
+}
+
+
+@pytest.mark.parametrize(("rule", "declared"), [(rule, each) for rule, many in RESTRICTED.items() for each in many])
+def test_what_a_licence_asks_is_said(rule: str, declared: str) -> None:
+    """As information: an ordinary model gets no warning for its licence."""
+    found = look(card(f"license: {declared}"), "README.md")
+    assert rule in rules(found)
+    assert {finding.severity for finding in found.findings} == {Severity.INFO}
+
+
+@pytest.mark.parametrize(("rule", "declared"), [(rule, each) for rule, many in UNRESTRICTED.items() for each in many])
+def test_what_a_licence_does_not_ask_is_not_said(rule: str, declared: str) -> None:
+    """Its neighbours by name, and a choice that leaves a way around."""
+    found = look(card(f"license: {declared}"), "README.md")
+    assert found.licenses
+    assert rule not in rules(found)
+
+
+EXPRESSIONS = {
+    "apache-2.0": "Apache-2.0",
+    "AGPL-3.0": "AGPL-3.0-only",
+    "gpl-2.0+ with classpath-exception-2.0": "GPL-2.0-or-later WITH Classpath-exception-2.0",
+    "(mit or apache-2.0) and bsd-3-clause": "(MIT OR Apache-2.0) AND BSD-3-Clause",
+    "The MIT License": "MIT",
+    "GPLv3 OR MIT": "GPL-3.0-only OR MIT",
+    "https://creativecommons.org/licenses/by-nc/4.0/": "CC-BY-NC-4.0",
+    "LicenseRef-house-rules": "LicenseRef-house-rules",
+    "llama3.1": "LicenseRef-scancode-llama-3.1-license-2024",
+}
+NO_EXPRESSIONS = [
+    "MIT OR",
+    "()",
+    "( or(and MIT",
+    "(" * 100 + "MIT" + ")" * 100,
+    "MIT " * 500,
+    "AND",
+    "a b c",
+    "LicenseRef-ü",
+    "\x00",
+]
+
+
+@pytest.mark.parametrize("declared", EXPRESSIONS)
+def test_ids_names_and_addresses_become_expressions(declared: str) -> None:
+    """In the spelling of SPDX's list of today."""
+    from modelaudit.licensing.expressions import of_declared
+
+    assert of_declared(declared) == EXPRESSIONS[declared]
+
+
+@pytest.mark.parametrize("declared", NO_EXPRESSIONS, ids=range(len(NO_EXPRESSIONS)))
+def test_what_is_no_expression_is_none(declared: str) -> None:
+    """Hostile text ends at once and without a fault."""
+    from modelaudit.licensing.expressions import of_declared
+
+    assert of_declared(declared) is None
+
+
+def test_licences_are_bounded() -> None:
+    """What is over the bound is counted."""
+    front = "license:\n" + "\n".join(f"- LicenseRef-{number}" for number in range(20))
+    found = inspect(BytesBlob(card(front), Place("README.md")), Limits(licenses=5))
+    assert (len(found.licenses), found.licenses_cut) == (5, 15)
