@@ -52,6 +52,8 @@ def test_every_option_from_every_place(elsewhere: Path) -> None:
         "format": "json",
         "output": "out.json",
         "state": "state.db",
+        "sbom": "sbom.json",
+        "hash": True,
         "workers": "3",
         "include": ["*.pt", "*.pkl"],
         "exclude": ["*.tmp"],
@@ -80,6 +82,8 @@ def test_every_option_from_every_place(elsewhere: Path) -> None:
         format="json",
         output="out.json",
         state="state.db",
+        sbom="sbom.json",
+        hash=True,
         workers=3,
         include=("*.pt", "*.pkl"),
         exclude=("*.tmp",),
@@ -126,6 +130,8 @@ def test_every_option_from_every_place(elsewhere: Path) -> None:
         dry-run = true
         verbose = true
         state = "state.db"
+        sbom = "sbom.json"
+        hash = true
         timeout = 1.5
         max-file-size = "10GB"
         max_total_size = 536870912

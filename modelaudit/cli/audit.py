@@ -1,7 +1,5 @@
 """One audit from the command line: the flow, its sink, its numbers, and what is said on standard error."""
 
-import glob
-import os
 import sys
 import threading
 import time
@@ -13,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 import anyio.to_thread
-import msgspec
 
 from modelaudit import __version__
 from modelaudit.cli import stopping
 from modelaudit.cli.descriptors import within
 from modelaudit.cli.heartbeat import Listed, beating
+from modelaudit.cli.outputs import leaving_out, spare_inputs
 from modelaudit.cli.trouble import explain, tell
-from modelaudit.errors import SinkClosed, SinkFailed, UsageError
+from modelaudit.errors import SinkClosed, SinkFailed
 from modelaudit.logs import Log, redacted
 from modelaudit.model import Ended, FileReport, RunRecord, Summary
 from modelaudit.pipeline import remembering
@@ -33,22 +31,20 @@ from modelaudit.sinks import open_sink
 from modelaudit.sinks.interface import Sink
 from modelaudit.sinks.ndjson import written
 from modelaudit.sinks.output import Output
+from modelaudit.sinks.tee import Tee
 from modelaudit.sources import source_for
 from modelaudit.sources.interface import shown
-from modelaudit.sources.local import local_path
 from modelaudit.workers.launch import Nursery
 
 if TYPE_CHECKING:
     from modelaudit.pipeline.history import History
-
-_OURS = (b'{"type":"run","schema":"modelaudit/', b'{\n  "schema": "modelaudit/', "───".encode(), b"---")
 
 
 def execute(settings: Settings, nursery: Nursery | None = None) -> int:
     """Run the audit that `settings` describe; gives the exit code. Raises `UsageError` before anything is written."""
     for path in settings.paths:
         source_for(path, settings.access)
-    _spare_inputs(settings)
+    spare_inputs(settings)
     with remembering(settings) as history:
         return _execute(settings, history, nursery)
 
@@ -58,7 +54,7 @@ def _execute(settings: Settings, history: "History | None", nursery: Nursery | N
     killed = history.run.place if history is not None and lines else None
     place = None if killed is None else (killed.offset, killed.tail)
     output = Output.standard() if settings.output in (None, "-") else Output.file(str(settings.output), place)
-    settings = within(_leaving_out(settings, output))
+    settings = within(leaving_out(settings, output))
     if history is not None:
         history.start(output.mark if lines else None, output.kept_bytes > 0)
     with (
@@ -122,6 +118,8 @@ class _Audit:
         if self._output.kept_bytes:
             for report in written(self._output.name, self._output.kept_bytes):
                 self._statistics.add(report)
+                if isinstance(self._sink, Tee):
+                    self._sink.again(report)
         if self._history is not None:
             self._history.begun()
 
@@ -216,45 +214,3 @@ def _record(settings: Settings, history: "History | None") -> RunRecord:
         settings=settings.worth_knowing(),
         resumed=history is not None and history.run.resumed,
     )
-
-
-def _leaving_out(settings: Settings, output: Output) -> Settings:
-    """`settings` that leave out our own files (output, state), should they lie in a folder that is scanned."""
-    ours = [output.name] if output.name == settings.output else []
-    if settings.state is not None:
-        ours += [settings.state + ending for ending in ("", "-wal", "-journal")]
-    excluded = list(settings.exclude)
-    for path in settings.paths:
-        if source_for(path) == "file":
-            folder = os.path.join(os.path.realpath(local_path(path)), "")
-            for own in map(os.path.realpath, ours):
-                if own.startswith(folder):
-                    excluded.append(glob.escape(shown(os.path.join(local_path(path), own.removeprefix(folder)))))
-    return msgspec.structs.replace(settings, exclude=tuple(excluded))
-
-
-def _spare_inputs(settings: Settings) -> None:
-    """Raise `UsageError` where --output would empty a file that is named to be read."""
-    if settings.output in (None, "-"):
-        return
-    if settings.state is not None and os.path.realpath(settings.state) == os.path.realpath(str(settings.output)):
-        raise UsageError(f"--output {settings.output}: that is the file of --state; name another one")
-    for path in (*settings.paths, *([settings.config] if settings.config else [])):
-        if source_for(path) == "file" and _is_input(str(settings.output), local_path(path)):
-            raise UsageError(f"--output {settings.output}: that is a file to be read; name another one")
-
-
-def _is_input(output: str, path: str) -> bool:
-    """Whether `output` is the file `path`, or one in that folder that we have not written ourselves."""
-    try:
-        if not os.path.isfile(output):
-            return False
-        if os.path.isfile(path):
-            return os.path.samefile(output, path)
-        if not os.path.realpath(output).startswith(os.path.join(os.path.realpath(path), "")):
-            return False
-        with open(output, "rb") as file:
-            head = file.read(64)
-    except (OSError, ValueError):
-        return False
-    return bool(head) and not head.startswith(_OURS)

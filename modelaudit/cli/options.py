@@ -119,6 +119,18 @@ State = Annotated[
         rich_help_panel=_READ,
     ),
 ]
+Sbom = Annotated[
+    str | None,
+    typer.Option(metavar="FILE", help="Write a CycloneDX 1.6 bill of materials there too.", rich_help_panel=_OUTPUT),
+]
+Hash = Annotated[
+    bool,
+    typer.Option(
+        "--hash",
+        help="Compute the SHA-256 of every object whose store does not tell it: that reads all of its bytes.",
+        rich_help_panel=_READ,
+    ),
+]
 DryRun = Annotated[
     bool,
     typer.Option("--dry-run", help="List what would be looked at, with sizes; read nothing.", rich_help_panel=_READ),
@@ -126,6 +138,14 @@ DryRun = Annotated[
 FailOn = Annotated[
     FailOnName | None,
     typer.Option(help="The least severity that makes the exit code 1. Default: warning.", rich_help_panel=_COUNTS),
+]
+StrictLicense = Annotated[
+    bool,
+    typer.Option(
+        "--strict-license",
+        help="Licences that restrict use, or are not recognised, are warnings and not just information.",
+        rich_help_panel=_COUNTS,
+    ),
 ]
 Blacklist = Annotated[
     list[str] | None,

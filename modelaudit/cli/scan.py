@@ -31,13 +31,16 @@ def scan(
     workers: options.Workers = None,
     weights: options.Weights = None,
     state: options.State = None,
+    hash: options.Hash = False,
     dry_run: options.DryRun = False,
     fail_on: options.FailOn = None,
+    strict_license: options.StrictLicense = False,
     blacklist: options.Blacklist = None,
     suppress: options.Suppress = None,
     severity: options.SeverityOf = None,
     format: options.FormatOf = None,
     output: options.OutputFile = None,
+    sbom: options.Sbom = None,
     max_line_bytes: options.MaxLineBytes = None,
     heartbeat: options.Heartbeat = None,
     verbose: options.Verbose = False,
@@ -49,32 +52,10 @@ def scan(
     config: options.Config = None,
 ) -> int:
     """Scan model files for attacks. Nothing is executed; of large objects only what matters is read."""
-    flags: dict[str, object] = {
-        "include": include or None,
-        "exclude": exclude or None,
-        "max_file_size": max_file_size,
-        "max_total_size": max_total_size,
-        "timeout": timeout,
-        "concurrency": concurrency,
-        "workers": workers,
-        "weights": weights,
-        "state": state,
-        "dry_run": dry_run or None,
-        "fail_on": fail_on,
-        "blacklist": blacklist or None,
-        "suppress": suppress or None,
-        "severity": severity or None,
-        "format": format,
-        "output": output,
-        "max_line_bytes": max_line_bytes,
-        "heartbeat": heartbeat,
-        "verbose": verbose or None,
-        "quiet": quiet or None,
-        "ca_bundle": ca_bundle,
-        "registry_uri": registry_uri,
-        "jfrog_api_token": jfrog_api_token,
-        "jfrog_access_token": jfrog_access_token,
-    }
+    given: dict[str, object] = dict(locals())
+    for name in ("paths", "targets", "config"):
+        del given[name]
+    flags = {name: None if value is False or value == [] else value for name, value in given.items()}
     from modelaudit.cli.audit import execute
     from modelaudit.settings import resolve
 

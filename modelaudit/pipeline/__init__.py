@@ -76,6 +76,7 @@ async def _run(
             policy=policy,
             progress=progress,
             reads_whole=setup.weights == "on",
+            hashes="all" if settings.hash else "read" if settings.sbom is not None else "none",
             history=history,
         )
         async with anyio.create_task_group() as group:

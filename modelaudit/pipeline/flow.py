@@ -15,6 +15,7 @@ from modelaudit.errors import ModelauditError, SourceError
 from modelaudit.limits import Limits
 from modelaudit.logs import redacted
 from modelaudit.model import Ended, FileReport, Inspection, Target
+from modelaudit.pipeline.hashing import Hashes
 from modelaudit.pipeline.objects import Auditor, refusal, report
 from modelaudit.pipeline.policy import Policy
 from modelaudit.progress import Progress
@@ -37,6 +38,7 @@ class Flow:
     """One run: `places` are (source, path) pairs; each record goes to `deliver`, in batches, as it is known.
 
     `reads_whole`: much of each object will be read, not just what says what it is. `history` is the run's memory.
+    `hashes` says of which objects the SHA-256 is computed.
 
     `ended` says how the run ended: `complete`, `interrupted`, `terminated`, `closed` or `budget`.
     """
@@ -52,11 +54,12 @@ class Flow:
         policy: Policy,
         progress: Progress,
         reads_whole: bool = False,
+        hashes: Hashes = "none",
         history: "History | None" = None,
     ) -> None:
         self._history = history
         self._places = places
-        self._auditor = None if pool is None else Auditor(pool, limits, hints, reads_whole)
+        self._auditor = None if pool is None else Auditor(pool, limits, hints, reads_whole, hashes)
         self._deliver = deliver
         self._limits = limits
         self._policy = policy

@@ -16,6 +16,7 @@ from modelaudit.catalogue import Hint
 from modelaudit.errors import SourceError, first_cause
 from modelaudit.limits import Limits
 from modelaudit.model import FileReport, Finding, Inspection, Severity, Status, Target
+from modelaudit.pipeline import hashing
 from modelaudit.pipeline.budgets import Tokens, TotalBudget
 from modelaudit.pipeline.opening import Opener
 from modelaudit.pipeline.spool import Range, ReadAhead, Spool, absent
@@ -57,11 +58,19 @@ def refusal(target: Target, limits: Limits) -> Inspection | None:
 class Auditor:
     """Audits objects one at a time per call, many calls at once; holds what they share."""
 
-    def __init__(self, pool: Scans, limits: Limits, hints: Mapping[str, Hint], reads_whole: bool = False) -> None:
+    def __init__(
+        self,
+        pool: Scans,
+        limits: Limits,
+        hints: Mapping[str, Hint],
+        reads_whole: bool = False,
+        hashes: hashing.Hashes = "none",
+    ) -> None:
         self._pool = pool
         self._limits = limits
         self._hints = hints
-        self._reads_whole = reads_whole
+        self._reads_whole = reads_whole or hashes == "all"
+        self._hashes = hashes
         self._jobs = itertools.count(1)
         self._in_flight = Tokens(limits.in_flight_bytes)
         self._large = anyio.Semaphore(limits.large_objects)
@@ -140,6 +149,7 @@ class _Flow:
                 outcome = await self._scan(descriptor, [(0, size)])
                 if isinstance(outcome, Done):
                     self.bytes_read += outcome.inspection.bytes_viewed
+                    await self._hash_file(descriptor, size, outcome.inspection.bytes_viewed)
             after = os.fstat(descriptor)
         finally:
             os.close(descriptor)
@@ -158,7 +168,10 @@ class _Flow:
             for _ in range(rounds):
                 outcome = await self._scan(spool.descriptor, spool.extents)
                 if not isinstance(outcome, Need):
-                    return await self._verified(_inspection(outcome), spool)
+                    found = await self._verified(_inspection(outcome), spool)
+                    if isinstance(outcome, Done):
+                        await self._hash_ranges(spool)
+                    return found
                 ranges = ahead.next(outcome.ranges, spool.extents, spool.size)
                 if not ranges:
                     raise SourceError("internal", "the scan asked again for bytes that it has")
@@ -175,6 +188,38 @@ class _Flow:
             return found
         message = f"the bytes have the SHA-256 {digest}, and the listing promised {self.target.sha256}"
         return msgspec.structs.replace(found, status="failed", reason="digest", message=message)
+
+    async def _hash_file(self, descriptor: int, size: int, viewed: int) -> None:
+        """Give the target its digest, if that is wanted of a local file of which so much was read."""
+        hashes = self._auditor._hashes
+        if hashes == "none" or (hashes == "read" and viewed < size):
+            return
+        digest = await anyio.to_thread.run_sync(hashing.of_file, descriptor, size)
+        self.target = msgspec.structs.replace(self.target, sha256=digest)
+        self.bytes_read += max(0, size - viewed)
+
+    async def _hash_ranges(self, spool: Spool) -> None:
+        """The same for a remote object, whose listing may have told it; none where that is beyond the budget."""
+        hashes = self._auditor._hashes
+        if hashes == "none" or self.target.sha256 is not None or (hashes == "read" and not spool.is_whole):
+            return
+        if spool.is_whole:
+            digest = await anyio.to_thread.run_sync(spool.sha256)
+        else:
+            try:
+                digest = await hashing.of_ranges(spool.size, self._piece)
+            except BaseExceptionGroup as errors:
+                cause = first_cause(errors)
+                if isinstance(cause, _Stop):
+                    return
+                raise cause from None
+        self.target = msgspec.structs.replace(self.target, sha256=digest)
+
+    async def _piece(self, offset: int, length: int) -> bytes:
+        async with self._spending(length), self._auditor._in_flight.hold(length):
+            chunk = await self._source.read(self.target, offset, length, self.target.version)
+            self.bytes_read += len(chunk.data)
+        return chunk.data
 
     async def _open_spool(self, stack: AsyncExitStack, ahead: ReadAhead) -> Spool:
         head = await self._learn_size() if self.target.size is None else b""

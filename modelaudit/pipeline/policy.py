@@ -12,6 +12,15 @@ from modelaudit.pipeline.objects import worst
 from modelaudit.settings import Settings, Suppression
 from modelaudit.settings.suppressions import accepts
 
+# What `--strict-license` makes warnings.
+_OF_LICENSES = (
+    "license-noncommercial",
+    "license-commercial-terms",
+    "license-use-limits",
+    "license-network",
+    "license-unrecognised",
+)
+
 
 class Policy:
     """Globs over names, levels over rules, and what the user accepts: that stays in the record, and counts no more."""
@@ -32,7 +41,8 @@ class Policy:
     @classmethod
     def of(cls, settings: Settings) -> Self:
         """What `settings` say."""
-        return cls(settings.include, settings.exclude, settings.suppress, settings.severity)
+        strict = dict.fromkeys(_OF_LICENSES, Severity.WARNING) if settings.strict_license else {}
+        return cls(settings.include, settings.exclude, settings.suppress, strict | settings.severity)
 
     @property
     def unused(self) -> list[Suppression]:

@@ -52,7 +52,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that the user decides about one run.
 
     `format` None means text on a terminal and ndjson elsewhere; `output` None means standard output. `state`
-    is the file of what was scanned before. `heartbeat` is the seconds between two signs of life. `config` is the file
+    is the file of what was scanned before. `heartbeat` is the seconds between two signs of life. `sbom`
+    is where the bill of materials goes, and `hash` has every object's SHA-256 computed. `config` is the file
     that was used. `notices` are sentences for the user.
     """
 
@@ -60,6 +61,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     format: Format | None = None
     output: str | None = None
     state: str | None = None
+    sbom: str | None = None
+    hash: bool = False
     limits: Limits = Limits()
     workers: int = 1
     include: tuple[str, ...] = ()
@@ -68,6 +71,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     fail_on: Severity = Severity.WARNING
     suppress: tuple[Suppression, ...] = ()
     severity: dict[str, Severity] = {}
+    strict_license: bool = False
     weights: WeightsMode = "auto"
     heartbeat: float | None = None
     dry_run: bool = False
@@ -84,6 +88,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         known |= {name: list(value) for name in LISTS if (value := getattr(self, name))}
         known |= {"suppress": [f"{each.what}: {each.reason}" for each in self.suppress]} if self.suppress else {}
         known |= {f"severity.{rule}": level.value for rule, level in self.severity.items()}
+        known |= {"strict_license": True} if self.strict_license else {}
         known |= {"weights": self.weights} if self.weights != "auto" else {}
         known |= {"dry_run": True} if self.dry_run else {}
         known |= {"config": self.config} if self.config else {}

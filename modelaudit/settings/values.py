@@ -155,12 +155,15 @@ PLAIN: dict[str, Callable[[Said], object]] = {
     "format": _format,
     "output": text,
     "state": text,
+    "sbom": text,
+    "hash": _flag,
     "workers": _count,
     "include": listed,
     "exclude": listed,
     "blacklist": listed,
     "fail_on": _fail_on,
     "severity": _levels,
+    "strict_license": _flag,
     "weights": _weights,
     "heartbeat": _seconds,
     "dry_run": _flag,
@@ -168,7 +171,7 @@ PLAIN: dict[str, Callable[[Said], object]] = {
     "quiet": _flag,
 }
 REPEATED = (*LISTS, "suppress", "severity")
-SWITCHES = ("dry_run", "verbose", "quiet")
+SWITCHES = ("hash", "dry_run", "verbose", "quiet", "strict_license")
 ACCESS = ("ca_bundle", "registry_uri", "jfrog_api_token", "jfrog_access_token")  # how servers are reached
 # What flags, variables and files may set; `paths`, `config` and `targets` stand apart.
 OPTIONS = (*PLAIN, "suppress", *LIMITS, *ACCESS)

@@ -1,15 +1,11 @@
-"""Where records go: NDJSON, text, JSON, SARIF. Each is imported when it is used."""
+"""Where records go: NDJSON, text, JSON, SARIF, an SBOM. Each is imported when it is used."""
 
 from modelaudit.settings import Settings
 from modelaudit.sinks.interface import Sink
 from modelaudit.sinks.output import Output
 
 
-def open_sink(settings: Settings, output: Output) -> Sink:
-    """The sink that `settings` ask for, by default text on a terminal and NDJSON elsewhere.
-
-    Closing it closes `output`. Colour is left out where there is no terminal.
-    """
+def _main_sink(settings: Settings, output: Output) -> Sink:
     if settings.format == "json":
         from modelaudit.sinks.json import JsonSink
 
@@ -31,3 +27,17 @@ def open_sink(settings: Settings, output: Output) -> Sink:
     from modelaudit.sinks.ndjson import NdjsonSink
 
     return NdjsonSink(output, settings.limits.line_bytes)
+
+
+def open_sink(settings: Settings, output: Output) -> Sink:
+    """The sink that `settings` ask for, by default text on a terminal and NDJSON elsewhere; with an SBOM, both.
+
+    Closing it closes `output`. Colour is left out where there is no terminal. Raises `UsageError` when the file of the
+    SBOM cannot be opened.
+    """
+    if settings.sbom is None:
+        return _main_sink(settings, output)
+    from modelaudit.sinks.sbom import SbomSink
+    from modelaudit.sinks.tee import Tee
+
+    return Tee((_main_sink(settings, output), SbomSink(Output.file(settings.sbom, option="--sbom"))))

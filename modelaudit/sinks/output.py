@@ -40,8 +40,8 @@ class Output:
         self._tail = b""
 
     @classmethod
-    def file(cls, path: str, place: tuple[int, bytes] | None = None) -> Self:
-        """The file `path`, emptied or made anew. Raises `UsageError` when it cannot be opened.
+    def file(cls, path: str, place: tuple[int, bytes] | None = None, option: str = "--output") -> Self:
+        """The file `path` that `option` names, emptied or made anew. Raises `UsageError` when it cannot be opened.
 
         If it still has what `mark` gave as `place`, it is cut there instead, and gone on with: see `kept_bytes`.
         """
@@ -52,7 +52,7 @@ class Output:
             return cls(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644), path, owned=True)
         except (OSError, ValueError) as error:
             cause = error.strerror if isinstance(error, OSError) else error
-            raise UsageError(f"--output {path}: {cause}; name a file in a folder that you may write to") from error
+            raise UsageError(f"{option} {path}: {cause}; name a file in a folder that you may write to") from error
 
     @classmethod
     def _cut(cls, path: str, offset: int, tail: bytes) -> Self | None:
