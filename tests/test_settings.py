@@ -61,6 +61,7 @@ def test_every_option_from_every_place(elsewhere: Path) -> None:
         "fail_on": "critical",
         "suppress": ["shared-bomb=seen and known"],
         "severity": ["shared-nesting=info"],
+        "strict_license": True,
         "weights": "on",
         "heartbeat": "30",
         "dry_run": True,
@@ -93,6 +94,7 @@ def test_every_option_from_every_place(elsewhere: Path) -> None:
         severity={"shared-nesting": Severity.INFO},
         weights="on",
         heartbeat=30,
+        strict_license=True,
         dry_run=True,
         verbose=True,
         limits=Limits(
@@ -129,6 +131,7 @@ def test_every_option_from_every_place(elsewhere: Path) -> None:
         heartbeat = 30
         dry-run = true
         verbose = true
+        strict-license = true
         state = "state.db"
         sbom = "sbom.json"
         hash = true

@@ -4,7 +4,7 @@ What understands them (`licensing.expressions`, and the libraries behind it) is 
 licence, and never for an object that states none.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from msgspec.structs import replace
 
@@ -19,11 +19,25 @@ RULES: dict[Restriction, str] = {
     "network": "license-network",
 }
 _SOURCES: dict[LicenseSource, str] = {
-    "text": "text of a licence",
-    "card": "model's or data set's card",
-    "package": "package's metadata",
-    "metadata": "file's metadata",
+    "text": "licence text",
+    "card": "card",
+    "package": "package metadata",
+    "metadata": "metadata of the file",
 }
+
+_KEYS = ("license", "licence", "licenses", "general.license", "modelspec.license")
+_OTHERS = ("other", "custom", "unknown")
+_KEY_CHARS = 64
+_NAMES = ("license_name", "license.name", "general.license.name")  # what a licence called `other` is called
+
+
+def in_metadata(pairs: Iterable[tuple[str, str]], source: LicenseSource = "metadata") -> Iterator[License]:
+    """The licences that the keys and values of a file's metadata, or of a card, state."""
+    known = [(key.casefold(), value.strip()) for key, value in pairs if len(key) <= _KEY_CHARS]
+    named = next((value for key, value in known if key in _NAMES and value), "")
+    stated = [value for key, value in known if key in _KEYS and value]
+    for value in stated or ([named] if named else []):
+        yield License("", declared=named if named and value.casefold() in _OTHERS else value, source=source)
 
 
 class Stated:
@@ -36,9 +50,8 @@ class Stated:
 
     def add(self, stated: License, location: str) -> None:
         """Keep `stated`, which stands at its path below `location`; each is kept once."""
-        most = self._limits.evidence_chars
         path = f"{location}:{shown(stated.path, self._limits.name_chars)}" if stated.path else location
-        stated = replace(stated, path=path, declared=shown(stated.declared, most))
+        stated = replace(stated, path=path, declared=shown(stated.declared, self._limits.license_bytes))
         if stated in self._stated:
             return
         if len(self._stated) >= self._limits.licenses:
@@ -53,7 +66,9 @@ class Stated:
         require(NEEDS)
         from modelaudit.licensing.expressions import meaning
 
-        return tuple(dict.fromkeys(map(meaning, self._stated)))
+        most = self._limits.evidence_chars
+        meant = map(meaning, self._stated)
+        return tuple(dict.fromkeys(replace(each, declared=shown(each.declared, most)) for each in meant))
 
 
 def hits(licenses: Sequence[License]) -> Iterator[tuple[str, Hit]]:

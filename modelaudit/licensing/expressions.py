@@ -84,10 +84,14 @@ def of_text(text: str) -> list[str]:
 
 def meaning(stated: License) -> License:
     """`stated` with its expression, and with what the licence asks that permissive ones do not."""
-    expression = stated.expression or of_declared(stated.declared)
+    declared, expression = stated.declared, stated.expression
+    if len(declared) > _MOST_CHARS:  # the text itself
+        expression = " AND ".join(of_text(declared)) or None
+        declared = declared.strip().split("\n", 1)[0]
+    expression = expression or of_declared(declared)
     if expression is None:
-        return stated
-    return replace(stated, expression=expression, restrictions=_restrictions(expression))
+        return replace(stated, declared=declared)
+    return replace(stated, declared=declared, expression=expression, restrictions=_restrictions(expression))
 
 
 def _restrictions(expression: str) -> tuple[Restriction, ...]:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
+from modelaudit import licensing
 from modelaudit.blob import Blob
 from modelaudit.errors import ParseError
 from modelaudit.limits import Limits
@@ -35,7 +36,8 @@ def fits(blob: Blob, limits: Limits, /) -> bool:
 def scan(blob: Blob, limits: Limits, /) -> Iterator[License | Hit]:
     """Licences, and data sets without one. Raises `ParseError` when the front matter is no YAML."""
     card = _front_matter(blob, limits)
-    licenses = list(_licenses(card))
+    said = [(key, text) for key in ("license", "license_name") for text in _texts(card.first(key))]
+    licenses = list(licensing.in_metadata(said, "card"))
     yield from licenses
     keys = card.names()
     if keys & _OF_DATA and not keys & _OF_MODELS and not licenses:
@@ -58,17 +60,6 @@ def _front_matter(blob: Blob, limits: Limits) -> Pairs:
         raise ParseError(f"front matter: {document.broken}")
     root = document.roots[0] if document.roots else None
     return root if isinstance(root, Pairs) else Pairs()
-
-
-def _licenses(card: Pairs) -> Iterator[License]:
-    """`license`, or the name that stands beside one called `other`."""
-    named = text_of(card.first("license_name"))
-    for declared in _texts(card.first("license")):
-        is_other = declared.casefold() in ("other", "unknown", "custom") and bool(named)
-        if declared:
-            yield License("", declared=str(named) if is_other else declared, source="card")
-    if card.first("license") is None and named:
-        yield License("", declared=named, source="card")
 
 
 def _texts(value: object) -> list[str]:

@@ -7,7 +7,6 @@ from modelaudit.blob import Blob
 from modelaudit.limits import Limits
 from modelaudit.model import License
 
-_SHORT_CHARS: Final = 400
 _CLASSIFIER: Final = "License :: "
 
 
@@ -19,10 +18,10 @@ def scan(blob: Blob, limits: Limits, /) -> Iterator[License]:
         [value for name, value in fields if name == "license-expression"],
         [value for name, value in fields if name == "license" and "\n" not in value],
         [value for name, value in fields if name == "classifier" and value.startswith(_CLASSIFIER)],
-        [value.split("\n", 1)[0] for name, value in fields if name == "license"],  # the text: what stands above it
+        [value for name, value in fields if name == "license"],  # the text
     )
     for declared in next(filter(None, ways), ()):
-        yield License("", declared=declared[:_SHORT_CHARS], source="package")
+        yield License("", declared=declared, source="package")
 
 
 def _fields(text: str) -> Iterator[tuple[str, str]]:

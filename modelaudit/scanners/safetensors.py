@@ -7,10 +7,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from itertools import pairwise
 
+from modelaudit import licensing
 from modelaudit.blob import Blob
 from modelaudit.errors import ParseError
 from modelaudit.limits import Limits
-from modelaudit.model import Asset, Child, Evidence, Hit, Note, Severity, Weights
+from modelaudit.model import Asset, Child, Evidence, Hit, License, Note, Severity, Weights
 from modelaudit.parsers import telltale
 from modelaudit.parsers.safetensors import (
     HEADER_MOST_BYTES,
@@ -64,7 +65,7 @@ def fits(blob: Blob, limits: Limits, /) -> bool:
     return _OBJECT.match(start[: int.from_bytes(prefix, "little")]) is not None
 
 
-def scan(blob: Blob, limits: Limits, /) -> Iterator[Hit | Child | Asset | Note | Weights]:
+def scan(blob: Blob, limits: Limits, /) -> Iterator[Hit | Child | Asset | License | Note | Weights]:
     """Hold the header against the file's size and against itself. Reads the header only."""
     length = header_length(blob)
     if length > HEADER_MOST_BYTES:
@@ -88,6 +89,7 @@ def scan(blob: Blob, limits: Limits, /) -> Iterator[Hit | Child | Asset | Note |
     yield from _sizes(header.tensors)
     yield from _layout(header, blob.size)
     yield from _metadata(header, limits)
+    yield from licensing.in_metadata((key, value) for key, value in header.metadata if isinstance(value, str))
     yield from _weights(header)
 
 

@@ -7,9 +7,10 @@ lie in `layout`.
 import re
 from collections.abc import Iterator, Sequence
 
+from modelaudit import licensing
 from modelaudit.blob import Blob, read
 from modelaudit.limits import Limits
-from modelaudit.model import Asset, Child, Hit, Note
+from modelaudit.model import Asset, Child, Hit, License, Note
 from modelaudit.parsers import gguf
 from modelaudit.parsers.gguf import ARRAY, INT8, STRING, UINT8, Entry, Header
 from modelaudit.scanners.gguf.layout import layout, shapes
@@ -23,6 +24,7 @@ _HELD = re.compile(rb"\x80[\x02-\x05]|[c(\]}]|\x1f\x8b|x[\x01\x5e\x9c\xda]|PK\x0
 _HELD_BYTES = 16  # shorter values hold nothing
 _CHILDREN = 64  # values that are looked at by themselves
 _AHEAD_BYTES = 4096
+_LICENSE_KEYS = ("general.license", "general.license.name")
 
 
 def fits(blob: Blob, limits: Limits, /) -> bool:
@@ -30,7 +32,7 @@ def fits(blob: Blob, limits: Limits, /) -> bool:
     return gguf.byte_order(blob) is not None
 
 
-def scan(blob: Blob, limits: Limits, /) -> Iterator[Hit | Child | Asset | Note]:
+def scan(blob: Blob, limits: Limits, /) -> Iterator[Hit | Child | Asset | License | Note]:
     """Hold the header against the file's size and against itself."""
     header = gguf.parse(blob, limits)
     names = tuple(tensor.name for tensor in header.tensors[: limits.tensors_named])
@@ -42,6 +44,7 @@ def scan(blob: Blob, limits: Limits, /) -> Iterator[Hit | Child | Asset | Note]:
     if header.stop is None:
         yield from layout(blob, header)
     yield from _values(blob, header, limits)
+    yield from licensing.in_metadata(_said(blob, header, limits))
 
 
 def _stopped(blob: Blob, header: Header) -> Iterator[Hit | Child | Note]:
@@ -95,6 +98,13 @@ def _values(blob: Blob, header: Header, limits: Limits) -> Iterator[Child | Note
         for child in _value(blob, header, entry, limits):
             children += 1
             yield child
+
+
+def _said(blob: Blob, header: Header, limits: Limits) -> Iterator[tuple[str, str]]:
+    """What the header says of the model's licence, by key."""
+    for entry in header.entries:
+        if entry.kind == STRING and 0 < entry.length <= limits.license_bytes and entry.key in _LICENSE_KEYS:
+            yield entry.key, read(blob, entry.offset, entry.length).decode("utf-8", "replace")
 
 
 def _value(blob: Blob, header: Header, entry: Entry, limits: Limits) -> Iterator[Child]:

@@ -11,10 +11,10 @@ from modelaudit.blob import Blob
 from modelaudit.catalogue.callables.shipped import shipped
 from modelaudit.errors import ParseError
 from modelaudit.limits import Limits
-from modelaudit.model import Child, Evidence, Hit, Note, Severity
+from modelaudit.model import Child, Evidence, Hit, License, Note, Severity
 from modelaudit.parsers.manifest import ini, json, markup, text, toml, yaml
 from modelaudit.parsers.manifest.tree import Document, Pairs, Path, Tagged, shown, text_of, walk
-from modelaudit.scanners.manifest import callables, large, remote, secrets, structure
+from modelaudit.scanners.manifest import callables, large, licenses, remote, secrets, structure
 from modelaudit.scanners.manifest.shape import is_program
 from modelaudit.scanners.manifest.values import Values
 
@@ -43,8 +43,8 @@ def fits(blob: Blob, limits: Limits, /) -> bool:
     return text.syntax(blob, limits) is not None
 
 
-def scan(blob: Blob, limits: Limits, /) -> Iterator[Hit | Child | Note]:
-    """Findings of every value, and chat templates as children."""
+def scan(blob: Blob, limits: Limits, /) -> Iterator[Hit | Child | License | Note]:
+    """Findings of every value, chat templates as children, and licences."""
     if blob.size > limits.text_bytes:
         pieces = large.trees(blob, limits)
         yield from _bounded(chain.from_iterable(_findings(piece, blob, limits) for piece in pieces))
@@ -54,6 +54,8 @@ def scan(blob: Blob, limits: Limits, /) -> Iterator[Hit | Child | Note]:
         return
     yield from structure.of(document, limits)
     yield from _bounded(_findings(document, blob, limits))
+    for root in document.roots:
+        yield from licenses.of(root, blob.place.name)
     if document.broken is not None:
         yield Note("broken", document.broken)
 

@@ -7,10 +7,11 @@ Weights are not read here: of a large model the graph is, and the head of each t
 import re
 from collections.abc import Iterator
 
+from modelaudit import licensing
 from modelaudit.blob import Blob
 from modelaudit.catalogue.operators import onnx as known_operators
 from modelaudit.limits import Limits
-from modelaudit.model import Asset, Child, Evidence, Hit, Note, Severity, Weights
+from modelaudit.model import Asset, Child, Evidence, Hit, License, Note, Severity, Weights
 from modelaudit.parsers import onnx, telltale
 from modelaudit.parsers.onnx import Model
 from modelaudit.scanners.onnx.functions import functions
@@ -36,7 +37,7 @@ def fits(blob: Blob, limits: Limits, /) -> bool:
     return onnx.is_model(blob)
 
 
-def scan(blob: Blob, limits: Limits, /) -> Iterator[Hit | Child | Asset | Note | Weights]:
+def scan(blob: Blob, limits: Limits, /) -> Iterator[Hit | Child | Asset | License | Note | Weights]:
     """Walk the graph, its subgraphs, functions and training graphs. Weights are not read."""
     model = onnx.parse(blob)
     yield Asset("", "onnx", blob.size, tuple(model.names[: limits.tensors_named]), model.initializers)
@@ -44,6 +45,7 @@ def scan(blob: Blob, limits: Limits, /) -> Iterator[Hit | Child | Asset | Note |
     yield from functions(model)
     yield from tensors(blob, model)
     yield from _texts(model)
+    yield from licensing.in_metadata((text.key, text.value) for text in model.texts if text.operator is None)
     yield from _stopped(blob, model)
     for number, start, end in model.unknown:
         yield Child(f"unknown field {number}", start, end - start)
