@@ -13,6 +13,7 @@ from modelaudit.model import (
     Finding,
     FindingChange,
     Heartbeat,
+    License,
     RunRecord,
     Severity,
     Status,
@@ -64,6 +65,7 @@ class File(msgspec.Struct, frozen=True, kw_only=True):
     change: Change | None
     fixed: int
     suppressed: int
+    licenses: tuple[License, ...] | msgspec.UnsetType = msgspec.UNSET
 
 
 class JsonSink:
@@ -207,4 +209,5 @@ def _file(report: FileReport) -> File:
         change=report.change,
         fixed=len(report.fixed),
         suppressed=len(report.suppressed) + report.suppressed_cut,
+        licenses=report.licenses or msgspec.UNSET,
     )

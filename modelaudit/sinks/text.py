@@ -5,6 +5,7 @@ Findings and the rest of the report wait in spools until the run ends; the worst
 
 import math
 import unicodedata
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 
@@ -17,6 +18,9 @@ from modelaudit.sinks.spool import Spool
 _WIDTH = 80
 _PATHS = 10  # named in the header; the rest are counted
 _INCOMPLETE = 100  # objects that were not scanned wholly, one line each; --verbose shows all, the rest are counted
+_LICENSES = 1000  # counted by name; those beyond are counted together
+_LICENSES_SHOWN = 10
+_UNKNOWN_LICENSE, _OTHERS = "not recognised", "others"
 _COLOURS = {Severity.CRITICAL: "1;31", Severity.WARNING: "33", Severity.INFO: "36", Severity.DEBUG: "2"}
 _HOW_IT_ENDED = {
     "complete": "Scan completed",
@@ -57,6 +61,7 @@ class TextSink:
         self._suppressed = self._held.enter_context(closing(Spool()))
         self._fixed = self._held.enter_context(closing(Spool()))
         self._incomplete = self._held.enter_context(closing(Spool()))
+        self._licenses: Counter[str] = Counter()
         self._dry_run = False
 
     def start(self, run: RunRecord) -> None:
@@ -91,6 +96,8 @@ class TextSink:
             self._fixed.add(
                 f"{visible(finding.location)}: [{finding.severity.upper()}] {visible(finding.message)}".encode()
             )
+        for stated in {each.expression or _UNKNOWN_LICENSE for each in report.licenses}:
+            self._licenses[stated if stated in self._licenses or len(self._licenses) < _LICENSES else _OTHERS] += 1
         if report.incomplete:
             self._incomplete.add(_line_of(report).encode())
         if self._dry_run and report.reason == "dry_run":
@@ -107,6 +114,10 @@ class TextSink:
         """Write the numbers, the findings, what could not be scanned, and how it ended."""
         if not self._quiet:
             self._say("", *_numbers(summary, self._dry_run))
+        if self._licenses and not self._quiet:
+            counts = [f"{visible(name)} {count}" for name, count in self._licenses.most_common(_LICENSES_SHOWN)]
+            more = len(self._licenses) - len(counts)
+            self._say(f"Licences stated: {', '.join(counts)}" + (f" and {more} more" if more else ""))
         self._replay()
         if summary.suppressed and not self._quiet:
             self._say("", self._paint(f"Suppressed: {summary.suppressed}", "2"))

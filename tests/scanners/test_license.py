@@ -6,7 +6,9 @@ from modelaudit.blob import BytesBlob, Place
 from modelaudit.engine import inspect
 from modelaudit.limits import Limits
 from modelaudit.model import Inspection, Severity
+from tests.samples import gguffiles, onnxfiles, safetensorfiles
 from tests.samples.licensefiles import MIT, PROSE, ZERO_BSD, card
+from tests.samples.protowriter import pair
 
 
 def look(data: bytes, name: str = "LICENSE") -> Inspection:
@@ -145,3 +147,85 @@ def test_licences_are_bounded() -> None:
     front = "license:\n" + "\n".join(f"- LicenseRef-{number}" for number in range(20))
     found = inspect(BytesBlob(card(front), Place("README.md")), Limits(licenses=5))
     assert (len(found.licenses), found.licenses_cut) == (5, 15)
+
+
+def in_file(kind: str, key: str, value: str) -> bytes:
+    """An honest model with `value` under `key` of its metadata."""
+    if kind == "gguf":
+        return gguffiles.model((key, gguffiles.STR, value))
+    if kind == "onnx":
+        return onnxfiles.model(pair(14, key, value))
+    return safetensorfiles.with_metadata(value, key)
+
+
+KEYS = [
+    ("safetensors", "license"),
+    ("safetensors", "modelspec.license"),
+    ("gguf", "general.license"),
+    ("onnx", "license"),
+]
+
+
+@pytest.mark.parametrize(("kind", "key"), KEYS)
+def test_model_files_state_licences(kind: str, key: str) -> None:
+    """In their metadata, where the format or the habit of its users has a place for it."""
+    found = look(in_file(kind, key, "cc-by-nc-4.0"), f"model.{kind}")
+    assert [(each.expression, each.declared, each.source) for each in found.licenses] == [
+        ("CC-BY-NC-4.0", "cc-by-nc-4.0", "metadata")
+    ]
+    assert rules(found) == {"license-noncommercial"}
+    assert not look(in_file(kind, "notes", "cc-by-nc-4.0"), f"model.{kind}").licenses
+    assert not look(in_file(kind, key, "apache-2.0"), f"model.{kind}").findings
+
+
+@pytest.mark.parametrize("kind", ["safetensors", "onnx"])
+def test_a_whole_text_in_metadata(kind: str) -> None:
+    """It is recognised, and only what stands above it is kept."""
+    found = look(in_file(kind, "license", MIT.decode()), f"model.{kind}")
+    assert [(each.expression, each.declared) for each in found.licenses] == [("MIT", "MIT License")]
+
+
+PACKAGES = {
+    "package.json": ['{"license": "LGPL-3.0"}', '{"licenses": [{"type": "LGPL-3.0", "url": "https://a.b"}]}'],
+    "pyproject.toml": [
+        '[project]\nlicense = "LGPL-3.0-only"\n',
+        '[project]\nlicense = {text = "LGPL-3.0"}\n',
+        '[project]\nclassifiers = ["License :: OSI Approved :: GNU Lesser General Public License v3 (LGPLv3)"]\n',
+        '[tool.poetry]\nlicense = "LGPL-3.0-only"\n',
+    ],
+    "setup.cfg": ["[metadata]\nname = x\nlicense = LGPL-3.0\n"],
+    "CITATION.cff": ["cff-version: 1.2.0\nlicense: LGPL-3.0-only\n"],
+    "Cargo.toml": ['[package]\nname = "x"\nlicense = "LGPL-3.0-only"\n'],
+    "dataset-metadata.json": ['{"title": "x", "licenses": [{"name": "LGPL-3.0"}]}'],
+    "dataset_infos.json": ['{"default": {"description": "", "license": "LGPL-3.0"}}'],
+}
+
+
+@pytest.mark.parametrize(("name", "text"), [(name, text) for name, many in PACKAGES.items() for text in many])
+def test_descriptions_of_packages_and_data_sets(name: str, text: str) -> None:
+    """By their names: elsewhere `license` may be the key of a product."""
+    found = look(text.encode(), name)
+    assert [(each.expression, each.source) for each in found.licenses] == [("LGPL-3.0-only", "package")]
+    assert not look(text.encode(), "settings.json").licenses
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("dataset-metadata.json", '{"title": "x"}'),
+        ("dataset_infos.json", '{"default": {"license": ""}}'),
+        ("datapackage.json", '{"resources": [], "licenses": []}'),
+    ],
+)
+def test_data_sets_without_a_licence(name: str, text: str) -> None:
+    """A description that has a place for it and leaves it empty is told; a package's is not."""
+    assert rules(look(text.encode(), name)) == {"model-card-dataset-unlicensed"}
+    assert not look(text.encode(), "package.json").findings
+
+
+def test_one_finding_for_a_licence_that_is_stated_often() -> None:
+    """A data set of many tables under one licence says it once."""
+    tables = ", ".join(f'"{number}": {{"license": "AGPL-3.0{"-only" * (number % 2)}"}}' for number in range(6))
+    found = look(f"{{{tables}}}".encode(), "dataset_infos.json")
+    assert len(found.licenses) == 2
+    assert [finding.details["count"] for finding in found.findings] == [2]
