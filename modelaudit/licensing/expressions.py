@@ -54,7 +54,7 @@ def of_declared(declared: str) -> str | None:
 
 def _of_name(name: str, known: KnownLicenses) -> str | None:
     """The id of one licence by its id, its name or its address."""
-    own = known.named(name)
+    own = known.named(name) or known.named(name.rpartition(" :: ")[2])
     if own is not None:
         return own
     if "://" in name:
@@ -73,12 +73,15 @@ def _canonical(name: str) -> str | None:
     return None
 
 
-def of_text(text: str) -> list[str]:
-    """The licences whose texts `text` consists of, in order, each once; empty where it is something else."""
+def of_text(text: str, covered: float = licenseclassifier.COVERAGE_THRESHOLD) -> list[str]:
+    """The licences whose texts `text` consists of, in order, each once; empty where it is something else.
+
+    `covered` per cent of it must be the text of some licence.
+    """
     head = shipped().headed(text[:_HEAD_CHARS]) if len(text) <= _HEADED_MOST else None
     if head is not None:
         return [head]
-    found = (_canonical(match.id) for match in licenseclassifier.identify_license(text))
+    found = (_canonical(match.id) for match in licenseclassifier.identify_license(text, covered))
     return list(dict.fromkeys(each for each in found if each is not None))
 
 

@@ -7,12 +7,19 @@ from typing import Final
 from modelaudit.blob import Blob
 from modelaudit.limits import Limits
 from modelaudit.model import License
+from modelaudit.parsers.manifest.tree import words
 
-_NAMES: Final = ("license", "licence", "copying", "notice", "unlicense", "copyright", "third_party", "thirdparty")
-_ENDINGS: Final = ("", "txt", "md", "rst", "text", "markdown")
+_NAMES: Final = ("license", "licence", "copying", "unlicense")
+_BESIDE: Final = ("notice", "copyright", "third_party", "third-party", "thirdparty")  # hold others' licences, or none
+_TEXTS: Final = ("", "txt", "md", "rst", "text", "markdown")
+_CODE: Final = words(
+    "c cc cfg cpp css go gz h htm html java js json jsx pdf py pyc pyi rb rs sh toml ts xml yaml yml zip"
+)
 _FIRST_BYTES: Final = 512
 _FIRST_LINE: Final = re.compile(rb"\s*([A-Za-z0-9][ -~]{3,119}?)\s*(?:\n|\Z)")
 _WORDS: Final = (b"license", b"licence", b"copyright (c)", b"terms of use")
+_SHOWN_CHARS: Final = 100
+_COVERED: Final = 40.0  # per cent of a licence file that are a known text; elsewhere the library's own measure counts
 
 
 def fits(blob: Blob, limits: Limits, /) -> bool:
@@ -20,17 +27,26 @@ def fits(blob: Blob, limits: Limits, /) -> bool:
     head = bytes(blob.view(0, _FIRST_BYTES))
     if not head.strip() or b"\0" in head:
         return False
-    stem, _, ending = blob.place.name.casefold().partition(".")
-    if stem.startswith(_NAMES) and (ending in _ENDINGS or stem.startswith(_NAMES[:3])):
-        return True
-    first = _FIRST_LINE.match(head) if ending.rpartition(".")[2] in _ENDINGS else None
+    stem, _, rest = blob.place.name.casefold().partition(".")
+    ending = rest.rpartition(".")[2]
+    if stem.startswith(_NAMES) or (stem.startswith(_BESIDE) and ending in _TEXTS):
+        return ending not in _CODE
+    first = _FIRST_LINE.match(head) if ending in _TEXTS else None
     return first is not None and any(word in first[1].lower() for word in _WORDS)
 
 
 def scan(blob: Blob, limits: Limits, /) -> Iterator[License]:
-    """The licences whose texts these are. Reads up to `Limits.license_bytes`."""
+    """The licences whose texts these are; of a licence file with none that is known, what stands above it.
+
+    Reads up to `Limits.license_bytes`.
+    """
     from modelaudit.licensing.expressions import of_text
 
-    data = bytes(blob.view(0, min(blob.size, limits.license_bytes)))
-    for expression in of_text(data.decode("utf-8", "replace")):
+    text = bytes(blob.view(0, min(blob.size, limits.license_bytes))).decode("utf-8", "replace")
+    is_license = blob.place.name.casefold().startswith(_NAMES)
+    found = of_text(text, _COVERED) if is_license else of_text(text)
+    for expression in found:
         yield License("", expression, source="text")
+    heading = text.strip().split("\n", 1)[0].strip()[:_SHOWN_CHARS]
+    if is_license and not found and heading.isprintable():
+        yield License("", declared=heading, source="text")

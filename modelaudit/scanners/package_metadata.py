@@ -8,6 +8,7 @@ from modelaudit.limits import Limits
 from modelaudit.model import License
 
 _CLASSIFIER: Final = "License :: "
+_BARE: Final = "License :: OSI Approved"
 
 
 def scan(blob: Blob, limits: Limits, /) -> Iterator[License]:
@@ -17,7 +18,7 @@ def scan(blob: Blob, limits: Limits, /) -> Iterator[License]:
     ways = (
         [value for name, value in fields if name == "license-expression"],
         [value for name, value in fields if name == "license" and "\n" not in value],
-        [value for name, value in fields if name == "classifier" and value.startswith(_CLASSIFIER)],
+        [value for name, value in fields if name == "classifier" and value.startswith(_CLASSIFIER) and value != _BARE],
         [value for name, value in fields if name == "license"],  # the text
     )
     for declared in next(filter(None, ways), ()):
@@ -28,7 +29,7 @@ def _fields(text: str) -> Iterator[tuple[str, str]]:
     """The fields of the header, names in lower case, folded lines joined."""
     name, value = "", ""
     for line in text.splitlines():
-        if not line.strip():
+        if not line:
             break
         if line[0] in " \t":
             value += "\n" + line.strip().removeprefix("|").strip()

@@ -45,9 +45,29 @@ def test_several_texts_in_one_file() -> None:
 )
 def test_what_is_no_licence_text_states_none(data: bytes) -> None:
     """No guessing: prose about licences, a pointer and a beginning are not a licence."""
-    found = look(data)
+    found = look(data, "NOTICE")
     assert not found.licenses
     assert not found.findings
+
+
+def test_a_licence_file_with_terms_of_its_own_is_told() -> None:
+    """By what stands above them; what is no text is not shown."""
+    found = look(b"\nAcme Model Terms, 2024\n\n" + PROSE)
+    assert [(each.expression, each.declared) for each in found.licenses] == [(None, "Acme Model Terms, 2024")]
+    assert rules(found) == {"license-unrecognised"}
+    assert not look(b"\xff\xfe\x01\x02" * 40).licenses
+
+
+def test_a_licence_with_a_preface() -> None:
+    """Less of a file that is named so must be the text; elsewhere a mention is not a statement."""
+    assert stated(look(PROSE[:600] + b"\n" + MIT)) == ["MIT"]
+    assert stated(look(PROSE[:600] + b"\n" + MIT, "NOTICE")) == []
+
+
+@pytest.mark.parametrize("name", ["license.py", "license.json", "licenses.html", "data.csv", "x.py"])
+def test_code_and_data_are_no_licence_texts(name: str) -> None:
+    """Whatever they are called or begin with."""
+    assert "license" not in look(MIT, name).formats
 
 
 @pytest.mark.parametrize(
@@ -111,6 +131,8 @@ EXPRESSIONS = {
     "GPLv3 OR MIT": "GPL-3.0-only OR MIT",
     "https://creativecommons.org/licenses/by-nc/4.0/": "CC-BY-NC-4.0",
     "LicenseRef-house-rules": "LicenseRef-house-rules",
+    "License :: OSI Approved :: BSD License": "LicenseRef-BSD",
+    "AGPL-3.0 License (https://ultralytics.com/license)": "AGPL-3.0-only",
     "llama3.1": "LicenseRef-scancode-llama-3.1-license-2024",
 }
 NO_EXPRESSIONS = [

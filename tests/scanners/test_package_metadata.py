@@ -5,7 +5,7 @@ import pytest
 from modelaudit.blob import BytesBlob, Place
 from modelaudit.engine import inspect
 from modelaudit.model import License
-from tests.samples.licensefiles import metadata
+from tests.samples.licensefiles import MIT, metadata
 
 
 def look(data: bytes) -> tuple[License, ...]:
@@ -23,7 +23,7 @@ STATED = {
         ["License: Copyright (c) 2020", "        All of it.", "Classifier: License :: OSI Approved :: MIT License"],
         "MIT",
     ),
-    "text": (["License: MIT License", "        ", "        Copyright (c) 2020"], "MIT"),
+    "text": (["License: " + MIT.decode().replace("\n", "\n        ")], "MIT"),
 }
 
 

@@ -34,6 +34,7 @@ _DATA: Final[dict[str, Sequence[tuple[str, ...]]]] = {
 _KEYS: Final = ("license", "licence", "licenses", "license_name", "licenseId", "sc:license")
 _PARTS: Final = ("type", "id", "identifier", "spdx_id", "name", "@id", "url", "text")
 _CLASSIFIER: Final = "License :: "
+_BARE: Final = "License :: OSI Approved"
 _MOST: Final = 100
 
 
@@ -64,7 +65,7 @@ def _stated(table: Pairs) -> list[str]:
     said = [text for key in _KEYS for text in _texts(table.first(key))]
     if said:
         return said
-    return [text for text in _texts(table.first("classifiers")) if text.startswith(_CLASSIFIER)]
+    return [text for text in _texts(table.first("classifiers")) if text.startswith(_CLASSIFIER) and text != _BARE]
 
 
 def _texts(value: object) -> list[str]:
