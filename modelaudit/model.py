@@ -306,7 +306,7 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True, tag="heartbeat", tag_
     """Now and then during a run, with `--heartbeat`: it is alive, however long an object takes.
 
     `time` is Unix time in seconds. `listed` objects are known so far, all of them once `all_listed`; `objects` of
-    them have their records, which hold `findings` and took `bytes_read`.
+    them have their records, which hold `findings_total` and took `bytes_read`.
     """
 
     run_id: str
@@ -315,7 +315,7 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True, tag="heartbeat", tag_
     listed: int
     all_listed: bool
     objects: int
-    findings: int
+    findings_total: int
     bytes_read: int
 
 
@@ -325,10 +325,13 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True, tag="summary", tag_fiel
     `objects` counts them, `by_status` splits `objects`, `reasons` splits those that are not `scanned`, and
     `files_scanned` are the scanned and the partial ones. `incomplete` counts the objects that should have been
     looked at and were not, or not wholly: without findings they make the exit code 2. `by_severity` splits
-    `findings`; `findings_cut` were found and not kept. `formats` and `scanners` count objects. `bytes_listed` adds
-    up the sizes that are known, `bytes_read` what was read. With `--state`, `by_change` splits `objects` by what
+    `findings_total`; `findings_cut` were found and not kept. `by_format` and `by_scanner` count objects. `bytes_listed`
+    adds up the sizes that are known, `bytes_read` what was read. With `--state`, `by_change` splits `objects` by what
     became of them since their last records, and `findings_by_change` counts new, unchanged and fixed findings; the
-    fixed ones are not among `findings`, and neither are the `suppressed`.
+    fixed ones are not in `findings_total`, and neither are the accepted ones, which `suppressed_total` counts.
+
+    No field has the name of one of another record and another type: readers that infer one table from all lines
+    depend on that.
     """
 
     run_id: str
@@ -340,16 +343,16 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True, tag="summary", tag_fiel
     incomplete: int
     by_status: dict[Status, int]
     reasons: dict[str, int]
-    findings: int
+    findings_total: int
     findings_cut: int
     by_severity: dict[Severity, int]
     worst: Severity | None
-    assets: int
+    assets_total: int
     assets_cut: int
-    formats: dict[str, int]
-    scanners: dict[str, int]
+    by_format: dict[str, int]
+    by_scanner: dict[str, int]
     bytes_listed: int
     bytes_read: int
     by_change: dict[Change, int] = {}
     findings_by_change: dict[FindingChange, int] = {}
-    suppressed: int = 0
+    suppressed_total: int = 0

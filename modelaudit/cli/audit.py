@@ -164,13 +164,14 @@ class _Audit:
         with self._writing:
             heartbeat = self._statistics.heartbeat(self._run.run_id, listed.count, listed.is_all)
             if not self._sink.beat(heartbeat):
-                numbers = {name: getattr(heartbeat, name) for name in ("objects", "listed", "findings", "bytes_read")}
+                told = ("objects", "listed", "findings_total", "bytes_read")
+                numbers = {name: getattr(heartbeat, name) for name in told}
                 self._log.asked("scanning", seconds=round(heartbeat.duration_seconds), **numbers)
 
     @property
     def _writes_on(self) -> bool:
         """Whether the sink writes during the run, so that a bar on the same terminal would be torn."""
-        return self._settings.verbose or self._settings.dry_run or self._settings.format == "ndjson"
+        return self._settings.verbose or self._settings.dry_run or self._settings.format in ("ndjson", "ocsf")
 
     async def _deliver(self, batch: Sequence[FileReport]) -> None:
         # In a thread: a reader that is slow to take lines must not stop the clock that watches the workers.

@@ -19,6 +19,7 @@ class FormatName(enum.StrEnum):
     JSON = "json"
     NDJSON = "ndjson"
     SARIF = "sarif"
+    OCSF = "ocsf"
 
 
 class FailOnName(enum.StrEnum):

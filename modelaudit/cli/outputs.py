@@ -17,6 +17,7 @@ from modelaudit.sources.local import local_path
 _OURS = (
     b'{"type":"run","schema":"modelaudit/',
     b'{\n  "schema": "modelaudit/',
+    b'{"class_uid":6007,"class_name":"Scan Activity"',
     b'{"$schema":"http://cyclonedx.org/schema/bom-',
     "───".encode(),
     b"---",

@@ -78,7 +78,7 @@ class Statistics:
             listed=max(listed, self._status.total()),
             all_listed=all_listed,
             objects=self._status.total(),
-            findings=self._severity.total(),
+            findings_total=self._severity.total(),
             bytes_read=self._totals["bytes_read"],
         )
 
@@ -94,21 +94,21 @@ class Statistics:
             incomplete=self._totals["incomplete"],
             by_status={status: self._status[status] for status in get_args(Status)},
             reasons=_ranked(self._reasons),
-            findings=self._severity.total(),
+            findings_total=self._severity.total(),
             findings_cut=self._totals["findings_cut"],
             by_severity={level: self._severity[level] for level in Severity},
             worst=self.worst,
-            assets=self._totals["assets"],
+            assets_total=self._totals["assets"],
             assets_cut=self._totals["assets_cut"],
-            formats=_ranked(self._formats),
-            scanners=_ranked(self._scanners),
+            by_format=_ranked(self._formats),
+            by_scanner=_ranked(self._scanners),
             bytes_listed=self._totals["bytes_listed"],
             bytes_read=self._totals["bytes_read"],
             by_change={change: self._changes[change] for change in get_args(Change)} if self._changes else {},
             findings_by_change={change: self._findings[change] for change in get_args(FindingChange)}
             if self._changes
             else {},
-            suppressed=self._totals["suppressed"],
+            suppressed_total=self._totals["suppressed"],
         )
 
 

@@ -209,7 +209,7 @@ class Gathering:
     @property
     def rows_cut(self) -> int:
         """How many rows the page does not hold, of both tables."""
-        findings = self.summary.findings + sum(self.fates[fate] for fate in _NO_MORE)
+        findings = self.summary.findings_total + sum(self.fates[fate] for fate in _NO_MORE)
         return max(0, findings - ROWS) + max(0, self.summary.objects - ROWS)
 
 

@@ -52,7 +52,7 @@ def parts(gathering: Gathering, run: Run, earlier: Earlier, logs: Sequence[Log])
         yield _changes(gathering, earlier)
     yield _rules(gathering)
     yield _incomplete(gathering)
-    if gathering.summary.findings:
+    if gathering.summary.findings_total:
         yield '<section aria-labelledby="charts"><h2 id="charts">Where it is</h2>\n<div class="charts">\n'
         yield severity_bars(gathering.by_source, "Findings by source")
         yield severity_bars(gathering.by_format, "Findings by format")
@@ -127,12 +127,12 @@ def _notices(gathering: Gathering, run: Run, logs: Sequence[Log]) -> Iterator[st
     else:
         if run.summary.ended in _ENDS:
             yield _ENDS[run.summary.ended]
-        said = (run.summary.objects, run.summary.findings, run.summary.findings_cut)
-        if said != (numbers.objects, numbers.findings, numbers.findings_cut):
+        said = (run.summary.objects, run.summary.findings_total, run.summary.findings_cut)
+        if said != (numbers.objects, numbers.findings_total, numbers.findings_cut):
             yield (
                 f"The run counted {counted(run.summary.objects, 'object')} and "
-                f"{counted(run.summary.findings, 'finding')}; the file holds {numbers.objects:,} and "
-                f"{numbers.findings:,}. The numbers here are those of the file."
+                f"{counted(run.summary.findings_total, 'finding')}; the file holds {numbers.objects:,} and "
+                f"{numbers.findings_total:,}. The numbers here are those of the file."
             )
     if numbers.findings_cut:
         yield f"{counted(numbers.findings_cut, 'finding')} were left out when the records were written."
@@ -164,8 +164,8 @@ def _tiles(gathering: Gathering) -> str:
         for level in levels
     ]
     tiles.append(_tile(numbers.incomplete, "Not looked at wholly", "incomplete", "objects"))
-    if numbers.suppressed:
-        tiles.append(_tile(numbers.suppressed, "Suppressed", "suppressed", "accepted, with a reason"))
+    if numbers.suppressed_total:
+        tiles.append(_tile(numbers.suppressed_total, "Suppressed", "suppressed", "accepted, with a reason"))
     tiles.append(_tile(numbers.objects, "Objects", "objects", f"{numbers.files_scanned:,} of them scanned"))
     return f'<dl class="tiles" aria-label="Numbers of this run">\n{"".join(tiles)}</dl>\n'
 

@@ -9,7 +9,7 @@ from modelaudit.errors import UsageError
 from modelaudit.limits import KIB
 from modelaudit.model import Severity, WeightsMode
 
-Format = Literal["text", "json", "ndjson", "sarif"]
+Format = Literal["text", "json", "ndjson", "sarif", "ocsf"]
 
 _LINE_BYTES_LEAST = 64 * KIB  # a record without findings fits, whatever the object is called
 _SIZE = re.compile(r"(\d{1,20}(?:\.\d{1,20})?)\s*([kmgtp]i?b|b|)", re.IGNORECASE | re.ASCII)

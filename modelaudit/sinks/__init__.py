@@ -1,4 +1,4 @@
-"""Where records go: NDJSON, text, JSON, SARIF, an SBOM. Each is imported when it is used."""
+"""Where records go: NDJSON, text, JSON, SARIF, OCSF, an SBOM. Each is imported when it is used."""
 
 from modelaudit.settings import Settings
 from modelaudit.sinks.interface import Sink
@@ -24,6 +24,10 @@ def _main_sink(settings: Settings, output: Output) -> Sink:
         from modelaudit.sinks.sarif import SarifSink
 
         return SarifSink(output)
+    if settings.format == "ocsf":
+        from modelaudit.sinks.ocsf import OcsfSink
+
+        return OcsfSink(output, settings.limits.line_bytes)
     from modelaudit.sinks.ndjson import NdjsonSink
 
     return NdjsonSink(output, settings.limits.line_bytes)

@@ -116,7 +116,7 @@ class JsonSink:
             yield b"\n  " + encode(name) + b": " + encode(value) + b","
         yield from _array(b"issues", self._issues)
         yield b","
-        if summary.suppressed:
+        if summary.suppressed_total:
             yield from _array(b"suppressed", self._suppressed)
             yield b","
         if summary.by_change:
@@ -144,7 +144,7 @@ def _head(run: RunRecord | None, summary: Summary) -> dict[str, object]:
         "duration": summary.duration_seconds,
         "ended": summary.ended,
         "exit_code": summary.exit_code,
-        "scanner_names": sorted(summary.scanners),
+        "scanner_names": sorted(summary.by_scanner),
         "files_scanned": summary.files_scanned,
         "bytes_scanned": summary.bytes_read,
         "has_errors": summary.exit_code == 2 or summary.incomplete > 0 or summary.ended != "complete",

@@ -119,8 +119,8 @@ class TextSink:
             more = len(self._licenses) - len(counts)
             self._say(f"Licences stated: {', '.join(counts)}" + (f" and {more} more" if more else ""))
         self._replay()
-        if summary.suppressed and not self._quiet:
-            self._say("", self._paint(f"Suppressed: {summary.suppressed}", "2"))
+        if summary.suppressed_total and not self._quiet:
+            self._say("", self._paint(f"Suppressed: {summary.suppressed_total}", "2"))
             for line in self._suppressed.replay():
                 self._say(self._paint(f"   {line.decode()}", "2"))
         if self._fixed.lines:
@@ -251,7 +251,7 @@ def _numbers(summary: Summary, dry_run: bool) -> Iterator[str]:
         count = f"{summary.reasons.get('dry_run', 0)} of {_counted(summary.objects, 'object')}"
         yield f"{count} would be looked at, {summary.bytes_listed} bytes listed"
         return
-    yield f"Active Scanner: {', '.join(sorted(summary.scanners)) or 'none'}"
+    yield f"Active Scanner: {', '.join(sorted(summary.by_scanner)) or 'none'}"
     yield f"{done} {'in' if summary.ended == 'complete' else 'after'} {summary.duration_seconds:.2f} seconds"
     yield f"Files scanned: {summary.files_scanned}"
     others = [
@@ -265,8 +265,8 @@ def _numbers(summary: Summary, dry_run: bool) -> Iterator[str]:
     )
     found = [f"{levels[Severity.CRITICAL]} critical", f"{levels[Severity.WARNING]} warnings"]
     found += [f"{levels[level]} {level}" for level in (Severity.INFO, Severity.DEBUG) if levels[level]]
-    accepted = f" ({summary.suppressed} suppressed)" if summary.suppressed else ""
-    yield f"Issues found: {', '.join(found) if summary.findings else 'none'}{accepted}"
+    accepted = f" ({summary.suppressed_total} suppressed)" if summary.suppressed_total else ""
+    yield f"Issues found: {', '.join(found) if summary.findings_total else 'none'}{accepted}"
     if summary.by_change:
         objects = ", ".join(f"{count} {change}" for change, count in summary.by_change.items() if count)
         issues = ", ".join(f"{count} {change}" for change, count in summary.findings_by_change.items() if count)
@@ -288,7 +288,7 @@ def _verdict(summary: Summary, fail_on: Severity, dry_run: bool) -> str:
         return f"{ended}: nothing could be scanned"
     if summary.exit_code:
         return ended
-    return f"{ended}; nothing at or above {fail_on}" if summary.findings else f"{ended} without findings"
+    return f"{ended}; nothing at or above {fail_on}" if summary.findings_total else f"{ended} without findings"
 
 
 def _counted(count: int, noun: str) -> str:

@@ -64,7 +64,7 @@ def test_suppressions_end_to_end(tmp_path: Path) -> None:
         ("pickle-import", "critical", "a drill"),
         ("pickle-call", "warning", "a drill"),
     ]
-    assert records[-1]["suppressed"] == 2
+    assert records[-1]["suppressed_total"] == 2
     assert records[0]["settings"]["suppress"] == ["rule pickle-*, path */evil.pkl: a drill", "finding 0000: long gone"]
     assert "suppress (2): the suppression of finding 0000 matched nothing; remove it" in done.stderr
     assert done.stderr.count("\n") == 1

@@ -329,7 +329,7 @@ def test_a_fault_of_ours_keeps_what_was_found(
     path = tmp_path / "out"
     assert audit.execute(Settings(paths=("x",), output=str(path), verbose=verbose)) == 1
     records = lines_of(path.read_bytes())
-    assert (records[-1]["ended"], records[-1]["objects"], records[-1]["findings"]) == ("failed", 2, 2)
+    assert (records[-1]["ended"], records[-1]["objects"], records[-1]["findings_total"]) == ("failed", 2, 2)
     errors = [line for line in capsys.readouterr().err.splitlines() if not line.startswith("{")]
     assert "pw@" not in "".join(errors)
     assert "abc" not in "".join(errors)

@@ -48,7 +48,7 @@ def test_ndjson_has_records_of_its_own(tmp_path: Path, slow: str) -> None:
     assert len(beats) >= 3
     assert {beat.run_id for beat in beats} == {json.loads(lines[0])["run_id"]}
     last = beats[-1]
-    assert (last.listed, last.all_listed, last.objects, last.findings) == (2, True, 1, 0)
+    assert (last.listed, last.all_listed, last.objects, last.findings_total) == (2, True, 1, 0)
     assert last.bytes_read == len(pickle.dumps([1, 2, 3]))
     assert [beat.duration_seconds for beat in beats] == sorted({beat.duration_seconds for beat in beats})
     assert last.time >= json.loads(lines[0])["started"]

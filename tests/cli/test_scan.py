@@ -37,8 +37,8 @@ def test_ndjson(tmp_path: Path) -> None:
         '"tensors_total":0}],"assets_cut":0,"duration_ms":N}\n'
         '{"type":"summary","run_id":"X","ended":"complete","exit_code":0,"duration_seconds":N,"objects":1,'
         '"files_scanned":1,"incomplete":0,"by_status":{"scanned":1,"partial":0,"skipped":0,"failed":0},"reasons":{},'
-        '"findings":0,"findings_cut":0,"by_severity":{"critical":0,"warning":0,"info":0,"debug":0},"worst":null,'
-        '"assets":1,"assets_cut":0,"formats":{"pickle":1},"scanners":{"pickle":1},"bytes_listed":5,"bytes_read":5}\n'
+        '"findings_total":0,"findings_cut":0,"by_severity":{"critical":0,"warning":0,"info":0,"debug":0},"worst":null,'
+        '"assets_total":1,"assets_cut":0,"by_format":{"pickle":1},"by_scanner":{"pickle":1},"bytes_listed":5,"bytes_read":5}\n'
     )
 
 

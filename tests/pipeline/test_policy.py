@@ -48,5 +48,5 @@ def test_the_rest_still_counts() -> None:
     other = report("models/two.pkl", findings=(finding(), finding(Severity.WARNING, "models/two.pkl:inner", None)))
     policy = Policy(suppress=[Suppression("known", path="models/evil.pkl")], severity={"pickle-import": Severity.INFO})
     numbers = summary([policy.judge(EVIL), policy.judge(other)])
-    assert (numbers.findings, numbers.suppressed, numbers.worst) == (2, 2, Severity.INFO)
+    assert (numbers.findings_total, numbers.suppressed_total, numbers.worst) == (2, 2, Severity.INFO)
     assert numbers.exit_code == 0

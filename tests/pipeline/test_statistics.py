@@ -107,13 +107,13 @@ def test_the_numbers_add_up(reports: list[FileReport]) -> None:
     assert total.objects == len(reports) == sum(total.by_status.values())
     assert sum(total.reasons.values()) == total.objects - total.by_status["scanned"]
     assert total.files_scanned == total.by_status["scanned"] + total.by_status["partial"]
-    assert total.findings == sum(len(done.findings) for done in reports) == sum(total.by_severity.values())
+    assert total.findings_total == sum(len(done.findings) for done in reports) == sum(total.by_severity.values())
     assert total.findings_cut == sum(done.findings_cut for done in reports)
-    assert total.assets == sum(len(done.assets) for done in reports)
+    assert total.assets_total == sum(len(done.assets) for done in reports)
     assert total.bytes_read == sum(done.bytes_read for done in reports)
     assert total.bytes_listed == sum(done.size or 0 for done in reports)
     assert total.incomplete == sum(done.incomplete for done in reports) <= total.objects - total.by_status["scanned"]
-    assert sum(total.scanners.values()) == sum(len(done.scanners) for done in reports)
+    assert sum(total.by_scanner.values()) == sum(len(done.scanners) for done in reports)
     found = {found.severity for done in reports for found in done.findings}
     assert total.worst == max(found, key=lambda level: level.rank, default=None)
 
@@ -125,6 +125,6 @@ def test_names_are_bounded() -> None:
         bad = "x" * 65 if number % 2 else f"\x1b{number}"
         statistics.add(report(status="failed", reason=f"reason {number}", scanners=(bad,), formats=(f"f{number}",)))
     total = statistics.summary("run", "complete")
-    assert sum(total.reasons.values()) == sum(total.scanners.values()) == sum(total.formats.values()) == 5000
-    assert len(total.reasons) == len(total.formats) == 101
-    assert total.scanners == {"other": 5000}
+    assert sum(total.reasons.values()) == sum(total.by_scanner.values()) == sum(total.by_format.values()) == 5000
+    assert len(total.reasons) == len(total.by_format) == 101
+    assert total.by_scanner == {"other": 5000}

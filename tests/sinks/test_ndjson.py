@@ -30,9 +30,9 @@ GOLDEN = """\
 "severity":null,"findings":[],"findings_cut":0,"assets":[],"assets_cut":0,"duration_ms":1.5}
 {"type":"summary","run_id":"a1b2","ended":"complete","exit_code":1,"duration_seconds":0.25,"objects":2,\
 "files_scanned":1,"incomplete":0,"by_status":{"scanned":1,"partial":0,"skipped":1,"failed":0},\
-"reasons":{"unsupported":1},"findings":2,"findings_cut":3,\
-"by_severity":{"critical":1,"warning":1,"info":0,"debug":0},"worst":"critical","assets":1,"assets_cut":0,\
-"formats":{"pickle":1},"scanners":{"pickle":1},"bytes_listed":200,"bytes_read":100}
+"reasons":{"unsupported":1},"findings_total":2,"findings_cut":3,\
+"by_severity":{"critical":1,"warning":1,"info":0,"debug":0},"worst":"critical","assets_total":1,"assets_cut":0,\
+"by_format":{"pickle":1},"by_scanner":{"pickle":1},"bytes_listed":200,"bytes_read":100}
 """
 
 

@@ -38,7 +38,7 @@ def test_ndjson(tmp_path: Path) -> None:
     assert [each["suppressed"] for each in lines[2]["suppressed"]] == [REASON]
     assert "suppressed" not in lines[1]
     assert all("suppressed" not in each for each in lines[1]["findings"])
-    assert (lines[3]["suppressed"], lines[3]["findings"]) == (1, 2)
+    assert (lines[3]["suppressed_total"], lines[3]["findings_total"]) == (1, 2)
     assert msgspec.json.decode(file_line(ACCEPTED, 1 << 20), type=FileReport) == ACCEPTED
 
 

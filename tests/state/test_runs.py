@@ -104,7 +104,7 @@ def test_other_rules(tmp_path: Path) -> None:
     mild = night(tmp_path, "--suppress", "pickle-import", "--severity", "pickle-call=info", code=0)
     assert mild["summary"]["bytes_read"] == 0  # levels are given when a record is written
     assert mild["summary"]["by_severity"] == {"critical": 0, "warning": 0, "info": 1, "debug": 0}
-    assert mild["summary"]["suppressed"] == 1
+    assert mild["summary"]["suppressed_total"] == 1
     strict = night(tmp_path, "--blacklist", "1.pkl", code=1)
     assert strict["summary"]["by_change"]["rescanned"] == 3
     assert changes(strict["1.pkl"]["findings"]) == ["new"]
