@@ -15,7 +15,7 @@ from modelaudit.blob import BytesBlob
 from modelaudit.engine import default_engine
 from modelaudit.limits import KIB, Limits
 from tests import samples
-from tests.samples import chat_templates, compiled, sources
+from tests.samples import chat_templates, compiled, licensefiles, sources
 from tests.samples.protowriter import number
 from tests.samples.protowriter import text as field
 from tests.samples.sample import HARM
@@ -101,12 +101,31 @@ def _torchscript() -> Iterator[bytes]:
     yield f"{head}    y = torch.unsqueeze((self.l).forward(x, ), 1)\n    if bool(y):\n      pass\n".encode()
 
 
+def _license() -> Iterator[bytes]:
+    yield from (licensefiles.MIT, licensefiles.ZERO_BSD, licensefiles.MIT + licensefiles.ZERO_BSD, licensefiles.PROSE)
+    yield b"LLAMA 3.1 COMMUNITY LICENSE AGREEMENT\n\nYou agree. https://opensource.org/licenses/MIT\n"
+
+
+def _model_card() -> Iterator[bytes]:
+    yield licensefiles.card("license: other\nlicense_name: llama3.1\ndatasets:\n- a/b")
+    yield licensefiles.card("license: [mit, (apache-2.0 or gpl-2.0+ with classpath-exception-2.0)]")
+    yield licensefiles.card("task_categories: [x]")
+
+
+def _package_metadata() -> Iterator[bytes]:
+    yield licensefiles.metadata("License-Expression: MIT OR (Apache-2.0 AND LicenseRef-x)")
+    yield licensefiles.metadata("License: " + licensefiles.MIT.decode().replace("\n", "\n        "))
+
+
 _MADE: dict[str, Callable[[], Iterator[bytes]]] = {
     "coreml": _coreml,
     "executable": _executable,
     "ggml": _ggml,
     "jinja": _jinja,
+    "license": _license,
     "lzip": _lzip,
+    "model_card": _model_card,
+    "package_metadata": _package_metadata,
     "python_bytecode": _python_bytecode,
     "python_source": _python_source,
     "skops": _skops,

@@ -8,7 +8,8 @@ from modelaudit.limits import Limits
 from modelaudit.model import Inspection, Severity
 from tests.samples import gguffiles, onnxfiles, safetensorfiles
 from tests.samples.licensefiles import MIT, PROSE, ZERO_BSD, card
-from tests.samples.protowriter import pair
+from tests.samples.protowriter import number, pair
+from tests.samples.protowriter import text as field
 
 
 def look(data: bytes, name: str = "LICENSE") -> Inspection:
@@ -175,6 +176,9 @@ def in_file(kind: str, key: str, value: str) -> bytes:
     """An honest model with `value` under `key` of its metadata."""
     if kind == "gguf":
         return gguffiles.model((key, gguffiles.STR, value))
+    if kind == "mlmodel":
+        metadata = field(100, field(4 if key == "license" else 1, value))
+        return number(1, 4) + field(2, field(1, field(1, "image")) + metadata) + field(500, field(1, bytes(0)))
     if kind == "onnx":
         return onnxfiles.model(pair(14, key, value))
     return safetensorfiles.with_metadata(value, key)
@@ -185,6 +189,7 @@ KEYS = [
     ("safetensors", "modelspec.license"),
     ("gguf", "general.license"),
     ("onnx", "license"),
+    ("mlmodel", "license"),
 ]
 
 
@@ -218,6 +223,7 @@ PACKAGES = {
     "setup.cfg": ["[metadata]\nname = x\nlicense = LGPL-3.0\n"],
     "CITATION.cff": ["cff-version: 1.2.0\nlicense: LGPL-3.0-only\n"],
     "Cargo.toml": ['[package]\nname = "x"\nlicense = "LGPL-3.0-only"\n'],
+    "Kitfile": ["manifestVersion: 1.0.0\nmodel:\n  name: x\n  license: LGPL-3.0-only\n"],
     "dataset-metadata.json": ['{"title": "x", "licenses": [{"name": "LGPL-3.0"}]}'],
     "dataset_infos.json": ['{"default": {"description": "", "license": "LGPL-3.0"}}'],
 }

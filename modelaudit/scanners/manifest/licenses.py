@@ -2,7 +2,7 @@
 
 Only files of known names are looked at: elsewhere `license` may be the key of a product, which nobody wants to see.
 Sources: npm package.json; PEP 621 and PEP 639; setuptools; Cargo; Citation File Format; Frictionless Data Package;
-Croissant; Kaggle dataset-metadata.json; Hugging Face dataset_infos.json.
+Croissant; KitOps; Kaggle dataset-metadata.json; Hugging Face dataset_infos.json.
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,6 +23,7 @@ _PACKAGES: Final[dict[str, Sequence[tuple[str, ...]]]] = {
     "meta.yaml": [("about",)],
     "modelcard.json": [(), ("model_details",)],
     "metadata.json": [()],
+    "kitfile": [("package",), ("model",)],
 }
 _DATA: Final[dict[str, Sequence[tuple[str, ...]]]] = {
     "datapackage.json": [()],
