@@ -35,9 +35,12 @@ def of_declared(declared: str) -> str | None:
     known = shipped()
     if not words or len(words) > _MOST_CHARS or words.count("(") > _MOST_NESTED or known.says_nothing(words):
         return None
-    one = _of_name(words, known)
-    if one is not None:
-        return one
+    written = _of_name(words, known) or _of_expression(words, known)
+    return written if written is not None and _is_valid(written) else None
+
+
+def _of_expression(words: str, known: KnownLicenses) -> str | None:
+    """An expression whose licences are known, by whatever name, or are references."""
     try:
         parsed = _SPDX.parse(words)
         unknown = _SPDX.unknown_license_keys(parsed)
@@ -50,6 +53,15 @@ def of_declared(declared: str) -> str | None:
         return None
     symbols = {LicenseSymbol(key): LicenseSymbol(str(name)) for key, name in meant.items() if name != key}
     return str((parsed.subs(symbols) if symbols else parsed).render())
+
+
+def _is_valid(expression: str) -> bool:
+    """Whether each name is known or a reference, and each exception is one."""
+    try:
+        parsed = _SPDX.parse(expression, strict=True)
+    except (ExpressionError, ParseError, IndexError, AssertionError):
+        return False
+    return all(_REFERENCE.fullmatch(key) for key in _SPDX.unknown_license_keys(parsed))
 
 
 def _of_name(name: str, known: KnownLicenses) -> str | None:

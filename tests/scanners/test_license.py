@@ -137,6 +137,7 @@ EXPRESSIONS = {
     "llama3.1": "LicenseRef-scancode-llama-3.1-license-2024",
 }
 NO_EXPRESSIONS = [
+    "Classpath-exception-2.0",
     "MIT OR",
     "()",
     "( or(and MIT",
