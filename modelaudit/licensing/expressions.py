@@ -90,11 +90,11 @@ def of_text(text: str, covered: float = licenseclassifier.COVERAGE_THRESHOLD) ->
 
     `covered` per cent of it must be the text of some licence.
     """
-    head = shipped().headed(text[:_HEAD_CHARS]) if len(text) <= _HEADED_MOST else None
-    if head is not None:
-        return [head]
-    found = (_canonical(match.id) for match in licenseclassifier.identify_license(text, covered))
-    return list(dict.fromkeys(each for each in found if each is not None))
+    known = shipped()
+    head = known.headed(text[:_HEAD_CHARS]) if len(text) <= _HEADED_MOST else None
+    found = [match.id for match in licenseclassifier.identify_license(text, covered)]
+    names = [known.named(each) or _canonical(each) or f"LicenseRef-{each}" for each in found]
+    return list(dict.fromkeys([*([head] if head else []), *names]))
 
 
 def meaning(stated: License) -> License:

@@ -36,6 +36,35 @@ def test_a_text_is_recognised_under_any_usual_name(name: str) -> None:
     assert not found.findings
 
 
+COMMONS = b"""
+"Commons Clause" License Condition v1.0
+
+The Software is provided to you by the Licensor under the License, as defined below, subject to the following condition.
+
+Without limiting other conditions in the License, the grant of rights under the License will not include, and the
+License does not grant to you, the right to Sell the Software.
+
+For purposes of the foregoing, "Sell" means practicing any or all of the rights granted to you under the License to
+provide to third parties, for a fee or other consideration (including without limitation fees for hosting or
+consulting/ support services related to the Software), a product or service whose value derives, entirely or
+substantially, from the functionality of the Software. Any license notice or attribution required by the License must
+also include this Commons Clause License Condition notice.
+
+Software: Demo
+
+License: MIT
+
+Licensor: A. Author
+"""
+
+
+def test_a_text_that_spdx_does_not_list_is_not_lost() -> None:
+    """A condition added to a permissive licence is what matters most."""
+    found = look(COMMONS + b"\n" + MIT)
+    assert stated(found) == ["LicenseRef-scancode-commons-clause", "MIT"]
+    assert rules(found) == {"license-commercial-terms"}
+
+
 def test_several_texts_in_one_file() -> None:
     """Each is told once, in the order of the file."""
     assert stated(look(MIT + b"\n\n----\n\n" + ZERO_BSD + b"\n\n" + MIT)) == ["MIT", "0BSD"]
