@@ -162,6 +162,8 @@ FindingChange = Literal["new", "unchanged", "fixed"]
 class Finding(msgspec.Struct, frozen=True):
     """One finding as reported. `id` is stable from run to run for the same object and place.
 
+    A name in `details` has values of one type (number, text, list of texts) in whatever rule it occurs.
+
     `change` says what became of it since the object's last record; only with `--state`. `suppressed` is the reason
     for which it is accepted, and is there only if it is.
     """

@@ -131,7 +131,7 @@ class _State:
     def _bytes(self, body: msgpack.Body) -> Iterator[Hit | Child]:
         """A binary or an extension that is no array."""
         if body.kind == "extension" and body.code not in (flax_arrays.COMPLEX, flax_arrays.TIMESTAMP):
-            evidence: Evidence = {"name": _shown(body.path), "code": body.code}
+            evidence: Evidence = {"name": _shown(body.path), "extension": body.code}
             self._count(f"flax-msgpack-extension:{body.code}", body.offset, evidence)
         yield from self._payload(body.path, body.start, body.length)
 

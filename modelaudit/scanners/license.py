@@ -9,11 +9,13 @@ from modelaudit.limits import Limits
 from modelaudit.model import License
 from modelaudit.parsers.manifest.tree import words
 
-_NAMES: Final = ("license", "licence", "copying", "unlicense")
+_NAMES: Final = ("license", "licence", "copying")  # anywhere: `MODEL_LICENSE`, `Qwen LICENSE AGREEMENT.txt`
+_OTHERS: Final = ("plate", "plaque")  # what models read and no licence is
 _BESIDE: Final = ("notice", "copyright", "third_party", "third-party", "thirdparty")  # hold others' licences, or none
 _TEXTS: Final = ("", "txt", "md", "rst", "text", "markdown")
-_CODE: Final = words(
-    "c cc cfg cpp css go gz h htm html java js json jsx pdf py pyc pyi rb rs sh toml ts xml yaml yml zip"
+_ENDINGS: Final = words(
+    "agpl apache apache2 bsd bsd2 bsd3 cc0 code data gpl gpl2 gpl3 isc lesser lgpl lib mit model mpl psf python"
+    " weights zlib"
 )
 _FIRST_BYTES: Final = 512
 _FIRST_LINE: Final = re.compile(rb"\s*([A-Za-z0-9][ -~]{3,119}?)\s*(?:\n|\Z)")
@@ -27,12 +29,26 @@ def fits(blob: Blob, limits: Limits, /) -> bool:
     head = bytes(blob.view(0, _FIRST_BYTES))
     if not head.strip() or b"\0" in head:
         return False
-    stem, _, rest = blob.place.name.casefold().partition(".")
-    ending = rest.rpartition(".")[2]
-    if stem.startswith(_NAMES) or (stem.startswith(_BESIDE) and ending in _TEXTS):
-        return ending not in _CODE
-    first = _FIRST_LINE.match(head) if ending in _TEXTS else None
+    name = blob.place.name.casefold()
+    if _is_license(name):
+        return True
+    is_text = _ending(name) in _TEXTS
+    if is_text and name.startswith(_BESIDE):
+        return True
+    first = _FIRST_LINE.match(head) if is_text else None
     return first is not None and any(word in first[1].lower() for word in _WORDS)
+
+
+def _is_license(name: str) -> bool:
+    """Whether a file of this name, in lower case, is a licence if it is text."""
+    if not any(word in name for word in _NAMES) or any(word in name for word in _OTHERS):
+        return False
+    ending = _ending(name)
+    return ending in _TEXTS or ending in _ENDINGS or ending.isdecimal()
+
+
+def _ending(name: str) -> str:
+    return name.rpartition(".")[2] if "." in name else ""
 
 
 def scan(blob: Blob, limits: Limits, /) -> Iterator[License]:
@@ -43,7 +59,7 @@ def scan(blob: Blob, limits: Limits, /) -> Iterator[License]:
     from modelaudit.licensing.expressions import of_text
 
     text = bytes(blob.view(0, min(blob.size, limits.license_bytes))).decode("utf-8", "replace")
-    is_license = blob.place.name.casefold().startswith(_NAMES)
+    is_license = _is_license(blob.place.name.casefold())
     found = of_text(text, _COVERED) if is_license else of_text(text)
     for expression in found:
         yield License("", expression, source="text")

@@ -56,7 +56,7 @@ def _array(header: Header, begin: int, size: int) -> Iterator[Hit | Child | Weig
         evidence: Evidence = {
             "shape": header.shape_text,
             "descr": header.descr,
-            "needed": str(header.data_bytes),
+            "takes": str(header.data_bytes),
             "here": here,
         }
         yield Hit("npy-shape", data_start, evidence)

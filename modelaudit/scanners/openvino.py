@@ -179,7 +179,7 @@ class _Graph:
         attributes, name = event.attributes, self._layer[0]
         begin, size = attributes["offset"], attributes["size"]
         if not (_DIGITS.fullmatch(begin) and _DIGITS.fullmatch(size)) or int(begin) + int(size) >= _ADDRESSES:
-            yield Hit("openvino-data-bounds", event.offset, {"name": name, "begin": begin, "size": size})
+            yield Hit("openvino-data-bounds", event.offset, {"name": name, "starts": begin, "takes": size})
             return
         self.needed = max(self.needed, int(begin) + int(size))
         bits, count = _BITS.get(attributes.get("element_type", "").strip().lower()), 1

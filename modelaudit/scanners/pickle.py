@@ -200,7 +200,7 @@ class _Report:
         elif isinstance(item, Extension):
             if (item.opcode, item.code) not in self._told:
                 self._told.add((item.opcode, item.code))
-                yield Hit("pickle-extension", item.offset, {"opcode": item.opcode, "code": item.code})
+                yield Hit("pickle-extension", item.offset, {"opcode": item.opcode, "extension": item.code})
         elif isinstance(item, Nested):
             yield from self._payload(item)
         elif isinstance(item, WrongFrame):

@@ -246,8 +246,8 @@ def _buffers(blob: Blob, model: Model) -> Iterator[Hit | Child]:
         number, buffer = outside[0]
         evidence: Evidence = {
             "buffer": number,
-            "start": str(buffer.start),
-            "length": str(buffer.length),
+            "starts": str(buffer.start),
+            "takes": str(buffer.length),
             "size": blob.size,
             "count": len(outside),
         }

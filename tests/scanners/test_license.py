@@ -25,7 +25,19 @@ def rules(found: Inspection) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "name", ["LICENSE", "LICENSE.txt", "license.md", "COPYING", "LICENSE-MIT", "notice", "x", "a.txt"]
+    "name",
+    [
+        "LICENSE",
+        "LICENSE.txt",
+        "license.md",
+        "COPYING",
+        "COPYING.LESSER",
+        "LICENSE-MIT",
+        "LICENSE-SDXL1.0",
+        "notice",
+        "x",
+    ]
+    + ["a.txt", "MODEL_LICENSE", "Tongyi Qianwen LICENSE AGREEMENT"],
 )
 def test_a_text_is_recognised_under_any_usual_name(name: str) -> None:
     """A file of another name is looked at if its first line speaks of a licence."""
@@ -86,6 +98,7 @@ def test_a_licence_file_with_terms_of_its_own_is_told() -> None:
     assert [(each.expression, each.declared) for each in found.licenses] == [(None, "Acme Model Terms, 2024")]
     assert rules(found) == {"license-unrecognised"}
     assert not look(b"\xff\xfe\x01\x02" * 40).licenses
+    assert not look(b"AB 123 CD\nEF 456 GH\n", "license_plates.txt").licenses
 
 
 def test_a_licence_with_a_preface() -> None:
@@ -94,7 +107,7 @@ def test_a_licence_with_a_preface() -> None:
     assert stated(look(PROSE[:600] + b"\n" + MIT, "NOTICE")) == []
 
 
-@pytest.mark.parametrize("name", ["license.py", "license.json", "licenses.html", "data.csv", "x.py"])
+@pytest.mark.parametrize("name", ["license.py", "license.json", "licenses.html", "license.pkl", "x.csv", "x.py"])
 def test_code_and_data_are_no_licence_texts(name: str) -> None:
     """Whatever they are called or begin with."""
     assert "license" not in look(MIT, name).formats
@@ -103,6 +116,8 @@ def test_code_and_data_are_no_licence_texts(name: str) -> None:
 @pytest.mark.parametrize(
     ("first", "expression"),
     [
+        ("Copyright (c) 2023 Stability AI CreativeML Open RAIL++-M License", "LicenseRef-openrail-plus-plus"),
+        ("FLUX.1 [dev] Non-Commercial License", "LicenseRef-scancode-flux-1-nc"),
         ("LLAMA 3.1 COMMUNITY LICENSE AGREEMENT", "LicenseRef-scancode-llama-3.1-license-2024"),
         ("META LLAMA 3 COMMUNITY LICENSE AGREEMENT", "LicenseRef-llama-3-license-2024"),
         ("Gemma Terms of Use", "LicenseRef-gemma"),

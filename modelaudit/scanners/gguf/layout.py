@@ -36,7 +36,7 @@ def shapes(header: Header) -> Iterator[Hit]:
         yield Hit("gguf-empty-dimension", empty[0].offset, evidence)
     unknown = [tensor for tensor in tensors if tensor.bytes_needed is None]
     if unknown:
-        evidence = {"tensor": unknown[0].name, "type": unknown[0].type, "count": len(unknown)}
+        evidence = {"tensor": unknown[0].name, "type_number": unknown[0].type, "count": len(unknown)}
         yield Hit("gguf-unknown-type", unknown[0].offset, evidence)
     ragged = [tensor for tensor in tensors if tensor.shape and tensor.shape[0] % TYPES.get(tensor.type, (1, 1))[0]]
     if ragged:
@@ -144,8 +144,8 @@ def _outside(outside: Sequence[Tensor], header: Header, data_bytes: int) -> Hit:
         return Hit("gguf-truncated", None, {"what": what})
     evidence: Evidence = {
         "tensor": first.name,
-        "begin": str(first.begin),
-        "end": str(first.begin + (first.bytes_needed or 0)),
+        "starts": str(first.begin),
+        "ends": str(first.begin + (first.bytes_needed or 0)),
         "data_bytes": data_bytes,
         "count": len(outside),
     }

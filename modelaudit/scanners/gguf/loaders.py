@@ -79,14 +79,14 @@ def _arrays(header: Header) -> Iterator[Hit]:
             severity = None if past else Severity.WARNING  # wider ones are misread, but within the array
             yield Hit("gguf-array-type", entry.offset, evidence, severity)
         if each and tokens is not None and entry.count < tokens.count:
-            yield Hit("gguf-array-count", entry.offset, {"key": key, "found": entry.count, "expected": tokens.count})
+            yield Hit("gguf-array-count", entry.offset, {"key": key, "count": entry.count, "count_expected": tokens.count})
     charsmap = header.get(_CHARSMAP)
     if charsmap is not None and charsmap.kind == ARRAY:
         if charsmap.element not in (UINT8, INT8):
             evidence = {"key": _CHARSMAP, "found": KINDS[charsmap.element], "expected": "u8"}
             yield Hit("gguf-array-type", charsmap.offset, evidence, Severity.WARNING)
         elif charsmap.count < _CHARSMAP_LEAST_BYTES:
-            yield Hit("gguf-charsmap", charsmap.offset, {"found": charsmap.count})
+            yield Hit("gguf-charsmap", charsmap.offset, {"length": charsmap.count})
 
 
 def _tokens(header: Header) -> Iterator[Hit]:

@@ -58,7 +58,7 @@ def _beside(path: Path, references: list[str], blob: Blob) -> Iterator[Hit]:
     there = [text for text in references if text not in missing]
     if there:
         listed = sorted({files[text] for text in there})
-        evidence = {"key": shown(path), "reference": there[0], "files": ", ".join(listed), "count": len(there)}
+        evidence = {"key": shown(path), "reference": there[0], "beside": ", ".join(listed), "count": len(there)}
         yield Hit("manifest-code-beside", None, evidence)
 
 

@@ -67,7 +67,7 @@ def _paths(elsewhere: Sequence[Tensor]) -> Iterator[Hit]:
     if memory:
         tensor, value = memory[0]
         offset = next((text for key, text in tensor.external if key == "offset"), "0")
-        evidence: Evidence = {"tensor": tensor.name, "location": value, "offset": offset, "count": len(memory)}
+        evidence: Evidence = {"tensor": tensor.name, "location": value, "starts": offset, "count": len(memory)}
         yield Hit("onnx-memory-address", tensor.place, evidence)
     outside: dict[str, list[Tensor]] = {}
     for tensor, value in locations:
@@ -125,9 +125,9 @@ def _files(blob: Blob, elsewhere: Sequence[Tensor]) -> Iterator[Hit]:
         evidence = {
             "tensor": tensor.name,
             "location": _location(tensor),
-            "offset": str(offset),
-            "end": str(end),
-            "size": "no such place" if size is None else f"{size} bytes",
+            "starts": str(offset),
+            "ends": str(end),
+            "held": "no such place" if size is None else f"{size} bytes",
             "count": len(beyond),
         }
         yield Hit("onnx-external-bounds", tensor.place, evidence)

@@ -137,4 +137,4 @@ class Dangers:
 
 
 def _sizes(member: Member) -> dict[str, int | None]:
-    return {"size": member.size, "other": member.other_size}
+    return {"size": member.size, "other_size": member.other_size}
