@@ -36,8 +36,10 @@ def rules(found: Inspection) -> set[str]:
         "LICENSE-SDXL1.0",
         "notice",
         "x",
-    ]
-    + ["a.txt", "MODEL_LICENSE", "Tongyi Qianwen LICENSE AGREEMENT"],
+        "a.txt",
+        "MODEL_LICENSE",
+        "Tongyi Qianwen LICENSE AGREEMENT",
+    ],
 )
 def test_a_text_is_recognised_under_any_usual_name(name: str) -> None:
     """A file of another name is looked at if its first line speaks of a licence."""
