@@ -5,9 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from modelaudit.limits import KIB
+from modelaudit.model import License
+from modelaudit.sinks.ndjson import file_line
 from tests.cli.program import run
 from tests.samples.gguffiles import STR, model
 from tests.samples.licensefiles import MIT, card, metadata
+from tests.sinks.records import report
 
 
 @pytest.fixture
@@ -82,3 +86,13 @@ def test_with_state(models: Path) -> None:
     expected = {**EXPRESSIONS, "models/COPYING": "MIT"}
     assert {uri: each["expression"] for uri, file in files.items() for each in file.get("licenses", ())} == expected
     assert all(each["path"] == uri for uri, file in files.items() for each in file.get("licenses", ()))
+
+
+def test_lines_stay_bounded() -> None:
+    """However many licences an object states: what is left out of its line is counted."""
+    many = tuple(License(f"image.tar:{number:04}/{'x' * 900}", "MIT", "MIT", "package") for number in range(500))
+    line = file_line(report("image.tar", licenses=many, licenses_cut=7), 64 * KIB)
+    read = json.loads(line)
+    assert len(line) <= 64 * KIB
+    assert len(read["licenses"]) + read["licenses_cut"] == 507
+    assert read["licenses"]
