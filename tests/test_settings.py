@@ -238,7 +238,7 @@ SIZES = "a size; write bytes or a number with KB, MB, GB, TB, KiB, MiB, GiB or T
 @pytest.mark.parametrize(
     ("name", "value", "wanted"),
     [
-        ("format", "xml", "a format; write one of text, json, ndjson, sarif"),
+        ("format", "xml", "a format; write one of text, json, ndjson, sarif, ocsf"),
         ("timeout", "soon", "a number of seconds above 0 and up to 1000000, such as 300"),
         ("timeout", "0", "a number of seconds above 0 and up to 1000000, such as 300"),
         ("timeout", "nan", "a number of seconds above 0 and up to 1000000, such as 300"),
