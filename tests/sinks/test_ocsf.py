@@ -94,7 +94,14 @@ def test_what_became_of_a_finding(tmp_path: Path) -> None:
 def test_the_run_and_what_was_not_scanned(tmp_path: Path) -> None:
     """A beginning and an end with numbers; an error for each object that was not looked at, a clean one none."""
     beat = Heartbeat(
-        run_id="a1b2", time=1.5, duration_seconds=1, listed=9, all_listed=False, objects=5, findings_total=2, bytes_read=7
+        run_id="a1b2",
+        time=1.5,
+        duration_seconds=1,
+        listed=9,
+        all_listed=False,
+        objects=5,
+        findings_total=2,
+        bytes_read=7,
     )
     all_events = events(tmp_path / "o", *MIXED, beat=beat)
     scans = [event for event in all_events if event["class_uid"] == 6007]

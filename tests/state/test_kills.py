@@ -87,7 +87,7 @@ def test_ten_kills(bucket: Seaweed, tmp_path: Path) -> None:
     assert [record["resumed"] for record in runs] == [False, *[True] * (len(runs) - 1)]
     assert [record["type"] for record in records].count("summary") == 1
     summary = records[-1]
-    assert (summary["objects"], summary["findings"]) == (OBJECTS, 2 * OBJECTS // 100)
+    assert (summary["objects"], summary["findings_total"]) == (OBJECTS, 2 * OBJECTS // 100)
     assert summary["by_change"]["new"] == OBJECTS
     assert sizes[-1] < output.stat().st_size  # the last kill came before the end
 
