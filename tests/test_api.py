@@ -91,3 +91,15 @@ def test_importing_costs_nothing() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+async def test_leaving_early_with_records_that_wait(tmp_path: Path) -> None:
+    """Records full of findings that nobody takes any more hold nothing up."""
+    for number in range(40):
+        names = b"".join(b"cos\nf%d_%d\n0" % (number, n) for n in range(1000))
+        (tmp_path / f"{number}.pkl").write_bytes(names + b"N.")
+    with anyio.fail_after(60):
+        async with aclosing(modelaudit.scan(str(tmp_path))) as reports:
+            first = await anext(reports)
+            await anyio.sleep(1.5)
+    assert len(first.findings) == 1000

@@ -82,3 +82,30 @@ class TotalBudget:
         self._used += used
         self._settled.set()
         self._settled = anyio.Event()
+
+
+class Backlog:
+    """Findings that are known and not yet written. Records of clean objects weigh nothing."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._held = 0
+        self._lifted = False
+        self._lighter = anyio.Event()
+
+    async def take(self, count: int) -> None:
+        """Wait until there is room for `count` more; a record of more than `most` waits until it is alone."""
+        while count and self._held and self._held + count > self._most and not self._lifted:
+            await self._lighter.wait()
+        self._held += count
+
+    def lift(self) -> None:
+        """Nothing is written any more: nobody waits."""
+        self._lifted = True
+        self._lighter.set()
+
+    def give(self, count: int) -> None:
+        """So many have been written."""
+        self._held -= count
+        self._lighter.set()
+        self._lighter = anyio.Event()

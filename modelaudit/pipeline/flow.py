@@ -15,6 +15,7 @@ from modelaudit.errors import ModelauditError, SourceError
 from modelaudit.limits import Limits
 from modelaudit.logs import redacted
 from modelaudit.model import Ended, FileReport, Inspection, Target
+from modelaudit.pipeline.budgets import Backlog
 from modelaudit.pipeline.hashing import Hashes
 from modelaudit.pipeline.objects import Auditor, refusal, report
 from modelaudit.pipeline.policy import Policy
@@ -29,6 +30,7 @@ Deliver = Callable[[Sequence[FileReport]], Awaitable[None]]
 Listed = tuple[Source, Target, "Known | None"]
 
 _BATCH = 256  # records handed over in one go
+_FINDINGS_WAITING = 10_000  # in the records that wait for a slow sink: some ten megabytes
 _GATHER_SECONDS = 0.005  # and waited for, so that a thousand small files are not a thousand hand-overs
 _INTERRUPTED = Inspection(status="skipped", reason="interrupted", message="the run ended before this object's turn")
 _DRY_RUN = Inspection(status="skipped", reason="dry_run", message="listed, not read")
@@ -66,6 +68,7 @@ class Flow:
         self._progress = progress
         self._work = anyio.CancelScope()
         self._all_listed = False
+        self._backlog = Backlog(_FINDINGS_WAITING)
         self.ended: Ended = "complete"
 
     async def run(self) -> None:
@@ -77,7 +80,7 @@ class Flow:
         reports_in, reports_out = anyio.create_memory_object_stream["Done"](_BATCH)
         with listed_in, listed_out, reports_in, reports_out:
             async with anyio.create_task_group() as group:
-                group.start_soon(self._hand_over, reports_out)
+                group.start_soon(self._writing, reports_out)
                 with self._work:
                     async with anyio.create_task_group() as work:
                         work.start_soon(self._list, listed_in)
@@ -126,7 +129,10 @@ class Flow:
                 with anyio.CancelScope(shield=True), suppress(anyio.BrokenResourceError):
                     await reports.send((report(target, _INTERRUPTED, 0, 0), None))  # unless nobody listens any more
                 raise
-            await reports.send((self._policy.judge(done), entry))
+            judged = self._policy.judge(done)
+            with anyio.CancelScope(shield=True), suppress(anyio.BrokenResourceError):  # it is done: it has its record
+                await self._backlog.take(_weight(judged))
+                await reports.send((judged, entry))
 
     async def _one(self, source: Source, target: Target, known: "Known | None") -> "Done":
         if self._auditor is None:
@@ -148,6 +154,12 @@ class Flow:
                         return
                     await reports.send((report(target, _INTERRUPTED, 0, 0), None))
 
+    async def _writing(self, reports: "MemoryObjectReceiveStream[Done]") -> None:
+        try:
+            await self._hand_over(reports)
+        finally:
+            self._backlog.lift()
+
     async def _hand_over(self, reports: "MemoryObjectReceiveStream[Done]") -> None:
         """Deliver what is there, as much as there is; after a failure nothing more, but keep the way clear."""
         failure: ModelauditError | None = None
@@ -159,13 +171,13 @@ class Flow:
                     batch.append(reports.receive_nowait())
                 for done, _ in batch:
                     self._progress.done(done)
-                if failure is not None:
-                    continue
-                try:
-                    await self._hand_on(batch)
-                except ModelauditError as error:  # raised again below, when all has been let go
-                    failure = error
-                    self.stop("closed")
+                if failure is None:
+                    try:
+                        await self._hand_on(batch)
+                    except ModelauditError as error:  # raised again below, when all has been let go
+                        failure = error
+                        self.stop("closed")
+                self._backlog.give(sum(_weight(done) for done, _ in batch))
         if failure is not None:
             raise failure
         if self._history is not None and self._all_listed and self.ended == "complete":
@@ -179,6 +191,10 @@ class Flow:
             entries = [entry for _, entry in batch if entry is not None]
             if self._history is not None and entries:
                 await self._history.keep(entries)
+
+
+def _weight(report: FileReport) -> int:
+    return len(report.findings) + len(report.suppressed) + len(report.fixed)
 
 
 async def heed_signals(flow: Flow, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:

@@ -4,7 +4,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from modelaudit.pipeline.budgets import Tokens, TotalBudget
+from modelaudit.pipeline.budgets import Backlog, Tokens, TotalBudget
 
 pytestmark = pytest.mark.anyio
 
@@ -93,3 +93,34 @@ async def test_a_reservation_is_not_yet_spent() -> None:
 async def test_no_bound_means_no_bound() -> None:
     """Without --max-total-size everything may be read."""
     assert await TotalBudget(None).take(1 << 60)
+
+
+async def test_findings_wait_for_a_slow_sink() -> None:
+    """Records with findings wait while too many are unwritten; clean ones never; one that is too large waits alone."""
+    backlog = Backlog(10)
+    order: list[str] = []
+
+    async def take(name: str, count: int) -> None:
+        await backlog.take(count)
+        order.append(name)
+
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as group:
+            await take("eight", 8)
+            group.start_soon(take, "four", 4)
+            group.start_soon(take, "none", 0)
+            await anyio.wait_all_tasks_blocked()
+            assert order == ["eight", "none"]
+            backlog.give(8)
+            await anyio.wait_all_tasks_blocked()
+            assert order == ["eight", "none", "four"]
+            group.start_soon(take, "huge", 99)
+            await anyio.wait_all_tasks_blocked()
+            assert order[-1] == "four"
+            backlog.give(4)
+            await anyio.wait_all_tasks_blocked()
+            assert order[-1] == "huge"
+            group.start_soon(take, "last", 1)
+            await anyio.wait_all_tasks_blocked()
+            backlog.lift()
+    assert order[-1] == "last"

@@ -13,6 +13,7 @@ from modelaudit.model import Asset, FileReport, Severity
 from modelaudit.pipeline.statistics import Statistics
 from modelaudit.sinks.json import JsonSink
 from modelaudit.sinks.ndjson import NdjsonSink
+from modelaudit.sinks.ocsf import OcsfSink
 from modelaudit.sinks.sarif import SarifSink
 from modelaudit.sinks.text import TextSink
 from tests.sinks.records import RUN, file_output, finding, refused, report
@@ -22,6 +23,7 @@ SINKS = {
     "ndjson": lambda output: NdjsonSink(output, MIB),
     "json": JsonSink,
     "sarif": SarifSink,
+    "ocsf": lambda output: OcsfSink(output, MIB),
     "text": TextSink,
     "verbose": lambda output: TextSink(output, verbose=True),
 }
@@ -68,6 +70,7 @@ def fill(kind: str, path: str) -> int:
         ("ndjson", COUNT + 2),
         ("json", 2 * 50_000 + 90_000 + COUNT),
         ("sarif", 2 * 50_000 + 10_000),
+        ("ocsf", 2 * 50_000 + 10_000 + 2),
         ("text", 4 * 50_000),
         ("verbose", 4 * 50_000 + COUNT),
     ],

@@ -14,6 +14,11 @@ function placeOf(row) {
   return row[PLACE][0] === "=" ? rest : row[URI] + rest;
 }
 
+// The end of an address says more than its beginning, which all rows share.
+function tail(text) {
+  return text.length > 34 ? "…" + text.slice(-33) : text;
+}
+
 function begin() {
   const { facts, findings, objects } = JSON.parse(document.getElementById("data").textContent);
   const fated = facts.compared || findings.some((row) => row[FATE]); // suppressed ones have one in any run
@@ -21,6 +26,10 @@ function begin() {
   const titled = (row) => (facts.rules[row[RULE]] ? facts.rules[row[RULE]][0] : row[RULE]);
   const say = (read) => (cell, row) => {
     cell.textContent = cell.title = read(row);
+  };
+  const ending = (read) => (cell, row) => {
+    cell.title = read(row);
+    cell.textContent = tail(cell.title);
   };
   const level = (at) => (cell, row) => {
     const name = row[at] < 0 ? "" : facts.severities[row[at]];
@@ -36,7 +45,7 @@ function begin() {
         ...(fated ? [{ title: "Change", fill: fate, key: by(FATE) }] : []),
         { title: "Rule", fill: say(titled), key: (row) => titled(row).toLowerCase() },
         { title: "Message", fill: say((row) => row[MESSAGE]), key: by(MESSAGE) },
-        { title: "Place", fill: say(placeOf), key: (row) => placeOf(row).toLowerCase() },
+        { title: "Place", fill: ending(placeOf), key: (row) => placeOf(row).toLowerCase() },
         { title: "Format", fill: say((row) => row[FORMAT]), key: by(FORMAT) },
       ],
       words: (row) => [placeOf(row), row[MESSAGE], row[RULE], titled(row), row[FORMAT], row[ID]],

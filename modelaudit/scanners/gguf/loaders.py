@@ -79,7 +79,8 @@ def _arrays(header: Header) -> Iterator[Hit]:
             severity = None if past else Severity.WARNING  # wider ones are misread, but within the array
             yield Hit("gguf-array-type", entry.offset, evidence, severity)
         if each and tokens is not None and entry.count < tokens.count:
-            yield Hit("gguf-array-count", entry.offset, {"key": key, "count": entry.count, "count_expected": tokens.count})
+            counts: Evidence = {"key": key, "count": entry.count, "count_expected": tokens.count}
+            yield Hit("gguf-array-count", entry.offset, counts)
     charsmap = header.get(_CHARSMAP)
     if charsmap is not None and charsmap.kind == ARRAY:
         if charsmap.element not in (UINT8, INT8):
