@@ -149,3 +149,13 @@ def test_the_cron_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mounts = [mount["mountPath"] for mount in container["volumeMounts"] if not mount.get("readOnly")]
     written = [settings.state, settings.output, container["env"][0]["value"]]
     assert all(any(str(path).startswith(mount) for mount in mounts) for path in written)
+
+
+def test_the_cron_job_is_what_kubernetes_takes() -> None:
+    """Each of its objects, strictly: no field that the API does not know."""
+    words = [str(Path(sys.executable).with_name("kubernetes-validate")), "--strict"]
+    done = subprocess.run(
+        [*words, str(ROOT / "deploy" / "cronjob.yaml")], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert (done.stdout + done.stderr).count(" passed ") == 3
