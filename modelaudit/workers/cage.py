@@ -153,8 +153,9 @@ def abilities() -> list[Ability]:
     import subprocess
 
     program = (
-        "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from modelaudit.workers import cage;"
-        "print(json.dumps([[a.name, a.ready, a.detail] for a in cage.enter(1 << 30)]))"
+        "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from modelaudit.limits import Limits;"
+        "from modelaudit.workers import cage; memory = Limits().worker_memory_bytes;"
+        "print(json.dumps([[a.name, a.ready, a.detail] for a in cage.enter(memory)]))"
     )
     done = subprocess.run(  # noqa: S603  our own interpreter and program text
         [sys.executable, "-I", "-c", program, json.dumps([entry for entry in sys.path if entry])],

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from modelaudit.limits import Limits
 from modelaudit.workers.cage import abilities
 
 PREAMBLE = """
@@ -160,6 +161,7 @@ def test_every_wall_stands_or_says_why_not() -> None:
     assert all(wall.detail for wall in walls.values())
     for name in ("no_new_privileges", "rlimits", "seccomp"):
         assert walls[name].ready, walls[name]
+    assert f"{Limits().worker_memory_bytes >> 20} MiB" in walls["rlimits"].detail  # the bound that workers really get
 
 
 def test_a_caged_root_is_nobody() -> None:
