@@ -9,13 +9,29 @@ import typer
 from modelaudit import __version__
 from modelaudit.cli import configuration, doctor, knowledge, reporting, scan
 
+EPILOG = """
+Examples:
+
+  modelaudit scan models/
+
+  modelaudit scan hf://owner/repo
+
+A bucket every night, reading what is new, failing on critical findings only:
+
+  modelaudit scan s3://my-bucket --state audit.db --output audit.ndjson --fail-on critical
+
+  modelaudit report audit.ndjson -o report.html
+
+Exit codes: 0 nothing found, 1 findings, 2 something could not be scanned or the usage was wrong.
+"""
+
 app = typer.Typer(
     name="modelaudit",
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit codes: 0 nothing found, 1 findings, 2 something could not be scanned or the usage was wrong.",
+    epilog=EPILOG,
 )
 
 

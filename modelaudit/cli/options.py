@@ -40,7 +40,12 @@ class WeightsName(enum.StrEnum):
 
 Paths = Annotated[
     list[str] | None,
-    typer.Argument(metavar="PATH…", help="Files, folders, s3://bucket/prefix/ and r2://bucket/prefix/, in any mix."),
+    typer.Argument(
+        metavar="PATH…",
+        help="In any mix: files and folders; s3://bucket/prefix/, r2://…, gs://…; hf://owner/repo or hf://owner; "
+        "oci://host/repo:tag; models:/Name/Version (MLflow); https://host/artifactory/… (JFrog); x.dvc; "
+        "https://host/file.",
+    ),
 ]
 Targets = Annotated[
     str | None,

@@ -7,7 +7,11 @@ Examples:
 
   modelaudit scan model.pkl weights.pt models/
 
-  modelaudit scan s3://my-bucket/models/ --output audit.ndjson --fail-on critical
+  modelaudit scan hf://owner/repo oci://ghcr.io/acme/models:v1
+
+A bucket every night, reading what is new, failing on critical findings only:
+
+  modelaudit scan s3://my-bucket --state audit.db --output audit.ndjson --fail-on critical
 
   modelaudit scan s3://my-bucket --include '*.pt' --max-total-size 50GB --timeout 60
 
