@@ -2,8 +2,9 @@
 
 import json
 from pathlib import Path
+from typing import get_args
 
-from modelaudit.settings import OPTIONS
+from modelaudit.settings import OPTIONS, Format
 from tests.cli.program import models, run
 
 
@@ -76,3 +77,5 @@ def test_the_documentation_names_every_setting() -> None:
     rows = [line.split("|")[1] for line in text.splitlines() if line.startswith("| `")]
     named = {name.strip(" `") for row in rows for name in row.split(",")}
     assert named == {name.replace("_", "-") for name in OPTIONS} | {"[limits]"}
+    formats = next(line for line in text.splitlines() if line.startswith("| `format`")).split("|")[2]
+    assert [name.strip(" `") for name in formats.split(",")] == list(get_args(Format))

@@ -8,7 +8,7 @@ import pytest
 
 from modelaudit.cli import app, scan
 from modelaudit.cli.quick import scan_of
-from modelaudit.settings import resolve
+from modelaudit.settings import OPTIONS, resolve
 from tests.cli.program import ENVIRONMENT, PROGRAM, run
 
 EXAMPLES = sorted({line.strip() for line in (scan.EPILOG + app.EPILOG).splitlines() if "modelaudit scan " in line})
@@ -60,9 +60,20 @@ def test_completion() -> None:
     assert completed("fish", **fish).startswith("report")
 
 
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_the_script_for_a_shell(tmp_path: Path, shell: str) -> None:
-    """`modelaudit --show-completion` prints what that shell evaluates."""
-    done = run("--show-completion", shell, cwd=tmp_path)
-    assert done.returncode == 0
+@pytest.mark.parametrize(
+    ("shell", "sign"),
+    [("bash", "complete -o"), ("zsh", "#compdef modelaudit"), ("fish", "complete --command modelaudit")],
+)
+def test_the_script_for_a_shell(shell: str, sign: str) -> None:
+    """What each shell evaluates, which `--show-completion` prints for the one that it is called from."""
+    env = {**ENVIRONMENT, "_MODELAUDIT_COMPLETE": f"source_{shell}"}
+    program = [*PROGRAM[:1], "-c", "from modelaudit.cli import main; import sys; sys.argv[0] = 'modelaudit'; main()"]
+    done = subprocess.run(program, env=env, capture_output=True, text=True, timeout=60, check=False)
+    assert sign in done.stdout
     assert "_MODELAUDIT_COMPLETE" in done.stdout
+
+
+def test_every_option_is_in_the_help(tmp_path: Path) -> None:
+    """Whatever a file or a variable may set, an option may, and the help says so."""
+    said = run("scan", "--help", cwd=tmp_path, COLUMNS="200").stdout
+    assert [name for name in OPTIONS if f"--{name.replace('_', '-')} " not in said] == []

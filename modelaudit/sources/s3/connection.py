@@ -19,7 +19,7 @@ from modelaudit.sources.ranges import Answer, RangeRead, bad_answer, conditions
 from modelaudit.sources.ranges import Place as Known
 from modelaudit.sources.retry import AttemptError, Host
 from modelaudit.sources.s3.faults import ERRORS, fault, refusal
-from modelaudit.sources.s3.session import Session
+from modelaudit.sources.s3.session import AnyService, Session
 from modelaudit.sources.s3.signing import Signer, Way, learn, utc_now
 
 _ERROR_CODE = re.compile(rb"<Code>([^<]{1,100})</Code>")
@@ -169,6 +169,7 @@ class Connection:
         )
         try:
             session = get_session()
+            session.get_component("data_loader").list_available_services = lambda kind: AnyService()
             session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=_moment)
             region = session.get_config_variable("region") or ("auto" if self._scheme == "r2" else None)
             opening = session.create_client("s3", region_name=region, config=config)

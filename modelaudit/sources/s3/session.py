@@ -18,6 +18,13 @@ class Elsewhere(ValueError):
     """Asked where a bucket is, the server said: elsewhere."""
 
 
+class AnyService:
+    """Instead of the list of Amazon's services, which the library makes by looking into some 1,300 folders."""
+
+    def __contains__(self, name: str) -> bool:
+        return True
+
+
 class Session(AIOHTTPSession):  # type: ignore[misc]  # the library has no types
     """The session that `AioConfig(http_session_cls=…)` takes."""
 
