@@ -390,3 +390,26 @@ def test_mutated_sources() -> None:
                 items(bytes(data))
             except ParseError:
                 continue
+
+
+@pytest.mark.parametrize(
+    ("command", "loud"),
+    [
+        ("subprocess.run(['curl', '-fL', url, '-o', name])", False),
+        ("subprocess.run(('wget', url))", False),
+        ("subprocess.run(['sh', '-c', url])", True),
+        ("subprocess.run(['python3', '-c', url])", True),
+        ("subprocess.run([url, '-o', name])", True),
+        ("subprocess.run(['curl', url], shell=True)", True),
+        ("subprocess.run(['curl', url], executable=url)", True),
+        ("subprocess.run(['./curl', url])", True),
+        ("subprocess.run(url)", True),
+        ("os.system(url)", True),
+    ],
+)
+def test_an_address_from_a_server_is_no_command(command: str, loud: bool) -> None:
+    """A program that is named and runs nothing may be told where to fetch from; what is run itself may not come so."""
+    found = look(
+        f"import os, requests, subprocess\ndef f(name):\n    url = requests.get('http://127.0.0.1').text\n    {command}"
+    )
+    assert ("python-source-command" in {one.rule for one in found.findings}) is loud

@@ -1,5 +1,6 @@
 """What a command line does: text that is run by a shell, or a list of a program and its arguments."""
 
+import ast
 import re
 from collections.abc import Sequence
 from typing import Final, Literal
@@ -34,6 +35,28 @@ _HARMLESS: Final = frozenset(
 _ASKS: Final = frozenset(("--version", "-version", "-V", "--help"))
 _BARE: Final = re.compile(r"[\w+-][\w.+-]*")
 _SHELL_MARK: Final = re.compile(r"[|;&`><]|\$\(")
+
+
+# Programs that run what they are told.
+_RUNNERS: Final = re.compile(
+    r"(?:ba|z|da|k|c|tc|fi)?sh|cmd|powershell|pwsh|wscript|cscript|mshta|rundll32|regsvr32|python[\d.]*w?|pypy[\d.]*|perl|ruby"
+    r"|node|deno|bun|php|lua|osascript|awk|gawk|sed|env|sudo|doas|su|xargs|nohup|setsid|timeout|nice|exec|eval|ssh|docker"
+    r"|podman|kubectl|start|open|make|java|go|cargo|npx|uvx|pipx|busybox|gdb|find|tar|git|ffmpeg"
+)
+
+
+def is_plain_program(call: ast.AST) -> bool:
+    """Whether `call` gives a list that begins with the constant name of a program which runs nothing that it is told,
+    and no shell sees it: `["curl", "-o", file, url]`. Where the address comes from makes no command of it.
+    """
+    if not isinstance(call, ast.Call) or not call.args or not isinstance(call.args[0], ast.List | ast.Tuple):
+        return False
+    if any(word.arg in ("shell", "executable", "args", None) for word in call.keywords) or not call.args[0].elts:
+        return False
+    first = call.args[0].elts[0]
+    if not isinstance(first, ast.Constant) or not isinstance(first.value, str) or not _BARE.fullmatch(first.value):
+        return False
+    return _RUNNERS.fullmatch(first.value.lower().removesuffix(".exe")) is None
 
 
 def judge(command: str | Sequence[object]) -> Command:

@@ -112,7 +112,7 @@ class Report:
         elif command == "install":
             grade = Severity.WARNING if act.when in ("import", "model") else None
             yield self._hit("python-source-install", act, grade, text=text)
-        elif self._tainted(act) & {"decoded", "network"}:
+        elif self._is_foreign(act):
             yield self._hit("python-source-command", act, text="a command that is decoded or fetched")
         elif command == "harmless" and not _SECRET.search(text):
             return
@@ -123,6 +123,11 @@ class Report:
         else:
             yield self._hit("python-source-process-later", act, text=text)
         yield from self._inline(act)
+
+    def _is_foreign(self, act: Act) -> bool:
+        """Whether what is run was decoded, or came from a server: not where a program that is named is only told so."""
+        taints = self._tainted(act) & {"decoded", "network"}
+        return bool(taints) and not (taints == {"network"} and commands.is_plain_program(act.node))
 
     def _inline(self, act: Act) -> Iterator[Child]:
         """`python -c` and its text."""
