@@ -69,7 +69,7 @@ def check(said: dict[str, str], folder: Path) -> tuple[list[Said], Said]:
     assert total["objects"] == len(records) == sum(total["by_status"].values()) == len(document["files"])
     for status, count in total["by_status"].items():
         assert count == sum(record["status"] == status for record in records)
-    assert total["findings_total"] == len(found) + cut == sum(total["by_severity"].values())
+    assert total["findings_total"] == len(found) == sum(total["by_severity"].values())
     assert total["findings_cut"] == cut
     assert total["bytes_read"] == sum(record["bytes_read"] for record in records) == document["bytes_scanned"]
     assert total["files_scanned"] == document["files_scanned"]
@@ -191,12 +191,16 @@ def test_each_rule_says_why(tmp_path: Path) -> None:
 
 
 PEAK = """
-import pathlib, runpy, sys
-try:
-    runpy.run_module("modelaudit", run_name="__main__", alter_sys=True)
-finally:
-    status = pathlib.Path("/proc/self/status").read_text()
-    print(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM")), file=sys.stderr)
+import os, pathlib, runpy
+
+def leave(code, ended=os._exit):
+    if os.getpid() == parent:
+        status = pathlib.Path("/proc/self/status").read_text()
+        os.write(2, next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM")).encode())
+    ended(code)
+
+parent, os._exit = os.getpid(), leave
+runpy.run_module("modelaudit", run_name="__main__", alter_sys=True)
 """
 
 
