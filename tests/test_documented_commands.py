@@ -326,3 +326,35 @@ def test_extras() -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     named = "tensorflow h5 pytorch onnx tflite yaml safetensors dill joblib flax cloud mlflow all numpy1"
     assert set(named.split()) <= extras.keys()
+
+
+# What the document writes beside `modelaudit` commands, and why no test runs it as it stands there.
+ELSEWHERE = {
+    "pip install modelaudit[…]": "the name on PyPI belongs to somebody else's package; `pip install .[…]` does it",
+    "git clone https://github.com/promptfoo/modelaudit.git": "another project's repository",
+    "pip install -e .[all]": "works as written; the tests run in such an installation",
+    "pip install --upgrade pip setuptools wheel": "concerns pip alone",
+    "pip install tensorflow h5py torch pyyaml safetensors onnx joblib": "frameworks that no format needs here",
+    "docker pull ghcr.io/promptfoo/modelaudit:latest": "another project's image; the Dockerfile builds both",
+    "docker pull ghcr.io/promptfoo/modelaudit:latest-tensorflow": "no such variant: no format needs TensorFlow",
+    "docker run --rm -v $(pwd):/data … scan /data/model.pkl": "an image built from the Dockerfile takes the same words",
+    "rye sync, rye run, rye build, rye publish": "Rye is no longer developed; pip and pyproject.toml do the same",
+    "pytest tests/test_pickle_scanner.py tests/test_integration.py": "files of another project's tests",
+    "./test_migration.sh": "a script of another project",
+    "aws sts get-caller-identity, aws s3 ls, gcloud auth …, gsutil ls": "other programs, which ask the real clouds",
+    "AWS IAM roles, gcloud's default credentials": "kept by other programs; the library of each cloud finds them",
+}
+
+
+def test_what_is_not_run_is_still_so() -> None:
+    """The reasons above hold: what is said not to be here is not, and what is said to do instead is here."""
+    for path in ("tests/test_pickle_scanner.py", "tests/test_integration.py", "test_migration.sh"):
+        assert path in " ".join(ELSEWHERE)
+        assert not (ROOT / path).exists()
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert project["project"]["scripts"].keys() == {"modelaudit"}
+    assert "rye" not in project.get("tool", {})
+    image = (ROOT / "Dockerfile").read_text()
+    assert set(re.findall(r"^FROM runtime AS (\w+)", image, re.M)) == {"base", "full"}
+    assert 'ENTRYPOINT ["modelaudit"]' in image
+    assert not [line for line in ELSEWHERE if line.startswith("modelaudit ")]
