@@ -8,6 +8,7 @@ import time
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from modelaudit import __version__, catalogue
 from modelaudit.model import FileReport, Finding, Heartbeat, RunRecord, Severity, Summary
@@ -19,6 +20,7 @@ _FINDING, _SCAN, _ERROR = 2004, 6007, 6008
 _FINDINGS, _APPLICATION = (2, "Findings"), (6, "Application Activity")
 _CREATE, _UPDATE, _CLOSE, _OTHER = (1, "Create"), (2, "Update"), (3, "Close"), (99, "Other")
 _STARTED, _COMPLETED, _CANCELLED = (1, "Started"), (2, "Completed"), (3, "Cancelled")
+_FAILED, _RESUMED = (6, "Error"), (8, "Resumed")
 _NEW, _SUPPRESSED, _RESOLVED = (1, "New"), (3, "Suppressed"), (4, "Resolved")
 _LEVELS: Final = {
     Severity.CRITICAL: (5, "Critical"),
@@ -27,7 +29,9 @@ _LEVELS: Final = {
     Severity.DEBUG: (1, "Informational"),
 }
 _INFORMATIONAL, _LOW, _MEDIUM = (1, "Informational"), (2, "Low"), (3, "Medium")
-_SHORT_CHARS: Final = 1000  # of a text, where a line would be too long
+# Where a line would be too long: characters of a text, then fewer of them. A list keeps its first few.
+_SHORT_CHARS: Final = (1000, 400)
+_FEW: Final = 10
 
 Event = dict[str, object]
 
@@ -50,9 +54,11 @@ class OcsfSink:
         """Say that the scan has started, and of what."""
         self._run_id = run.run_id
         self._metadata["correlation_uid"] = run.run_id
-        what = ", ".join(run.paths)
-        more: Event = {"unmapped": {"paths": list(run.paths), "paths_cut": run.paths_cut, "resumed": run.resumed}}
-        self._put(self._scan(_STARTED, f"modelaudit scans {what}", run.started, more))
+        event = self._begun(run)
+        if len(encode(event)) > self._most:
+            kept = run.paths[:_FEW]
+            event = self._begun(replace(run, paths=kept, paths_cut=run.paths_cut + len(run.paths) - len(kept)))
+        self._put(event)
 
     def write(self, report: FileReport) -> None:
         """An event for each finding, one for an object that was not looked at wholly."""
@@ -75,6 +81,8 @@ class OcsfSink:
     def finish(self, summary: Summary) -> None:
         """Say how the scan ended."""
         activity = _COMPLETED if summary.ended in ("complete", "budget") else _CANCELLED
+        if summary.ended == "failed":
+            activity = _FAILED
         self._put(
             self._scan(
                 activity,
@@ -126,6 +134,11 @@ class OcsfSink:
         event = self._event((_SCAN, "Scan Activity"), _APPLICATION, activity, _INFORMATIONAL, at)
         return {**event, "message": message, "scan": {"uid": self._run_id, "name": "modelaudit", "type_id": 0}, **more}
 
+    def _begun(self, run: RunRecord) -> Event:
+        more: Event = {"unmapped": {"paths": list(run.paths), "paths_cut": run.paths_cut, "resumed": run.resumed}}
+        activity = _RESUMED if run.resumed else _STARTED
+        return self._scan(activity, f"modelaudit scans {', '.join(run.paths)}", run.started, more)
+
     def _finding(
         self, report: FileReport, finding: Finding, activity: tuple[int, str], status: tuple[int, str]
     ) -> Event:
@@ -172,8 +185,12 @@ class OcsfSink:
 
     def _put(self, event: Event) -> None:
         line = encode(event)
-        if len(line) > self._most:
-            line = encode(_shortened(event))
+        for chars in _SHORT_CHARS:
+            if len(line) > self._most:
+                line = encode(_shortened(event, chars))
+            if len(line) > self._most and "evidences" in event:
+                event = _without_details(event)
+                line = encode(_shortened(event, chars))
         self._output.write(line + b"\n")
 
 
@@ -187,12 +204,26 @@ def _resource(report: FileReport) -> Event:
     return resource | ({"version": report.version} if report.version is not None else {})
 
 
-def _shortened(value: object) -> object:
-    """The same event with long texts cut and long lists left out; what was cut ends in an ellipsis."""
+def _without_details(event: Event) -> Event:
+    """The same finding with its place alone as evidence, which says that details were cut."""
+    evidence = event["evidences"]
+    data = evidence[0]["data"] if isinstance(evidence, list) else {}
+    place = {"location": data.get("location"), "offset": data.get("offset"), "details_cut": True}
+    return {**event, "evidences": [{"data": place}]}
+
+
+def _shortened(value: object, chars: int) -> object:
+    """The same event with texts of at most `chars` and short lists.
+
+    A text that was cut ends in an ellipsis; evidence that was cut says so.
+    """
     if isinstance(value, str):
-        return value if len(value) <= _SHORT_CHARS else value[: _SHORT_CHARS - 1] + "…"
+        return value if len(value) <= chars else value[: chars - 1] + "…"
     if isinstance(value, dict):
-        return {key: _shortened(part) for key, part in value.items()}
+        short: Event = {key: _shortened(part, chars) for key, part in value.items()}
+        if "location" in value and short != value:  # the evidence of a finding
+            short["details_cut"] = True
+        return short
     if isinstance(value, list | tuple):
-        return [_shortened(part) for part in value[:10]]
+        return [_shortened(part, chars) for part in value[:_FEW]]
     return value

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import nats
 import pytest
@@ -31,14 +32,16 @@ def server(tmp_path: Path) -> Iterator[str]:
         process.wait(20)
 
 
-async def shipped(url: str, lines: list[bytes]) -> list[bytes]:
-    """Publish `lines` as they come, each acknowledged, and read the stream back."""
+async def shipped(url: str, pipe: IO[bytes]) -> tuple[list[bytes], list[bytes]]:
+    """Publish the lines of `pipe` as they come, each acknowledged. Gives what went in and what the stream holds."""
+    lines: list[bytes] = []
     client = await nats.connect(url, connect_timeout=1, max_reconnect_attempts=40, reconnect_time_wait=0.1)
     try:
         stream = client.jetstream()
         await stream.add_stream(name="AUDIT", subjects=["audit"])
-        for line in lines:
-            await stream.publish("audit", line, timeout=10)
+        while line := await asyncio.to_thread(pipe.readline):
+            lines.append(line.rstrip(b"\n"))
+            await stream.publish("audit", lines[-1], timeout=10)
         subscription = await stream.pull_subscribe("audit", "reader")
         found: list[bytes] = []
         while len(found) < len(lines):
@@ -47,7 +50,7 @@ async def shipped(url: str, lines: list[bytes]) -> list[bytes]:
                 found.append(message.data)
         state = await stream.stream_info("AUDIT")
         assert state.state.messages == len(lines)
-        return found
+        return lines, found
     finally:
         await client.close()
 
@@ -56,9 +59,14 @@ def test_a_pipe_into_jetstream(tmp_path: Path, server: str) -> None:
     """`modelaudit scan … --format ndjson | publisher`: the bytes that come out are those that went in."""
     folder(tmp_path, 80)
     process = start("scan", "models", "--format", "ndjson", cwd=tmp_path)
-    out, errors = process.communicate(timeout=60)
-    assert (process.returncode, errors) == (1, b"")
-    lines = out.splitlines()
-    found = asyncio.run(shipped(server, lines))
+    assert process.stdout is not None
+    try:
+        lines, found = asyncio.run(asyncio.wait_for(shipped(server, process.stdout), 60))
+    finally:
+        process.kill()
+        _, errors = process.communicate(timeout=20)
+    assert errors == b""
     assert found == lines
+    ended = json.loads(lines[-1])
+    assert (ended["type"], ended["exit_code"]) == ("summary", 1)
     assert len(uris([json.loads(line) for line in found])) == 81

@@ -124,6 +124,38 @@ def test_long_words_are_cut(tmp_path: Path) -> None:
     assert found[1]["finding_info"]["title"].endswith("m…")
 
 
+@pytest.mark.parametrize("lists", [1, 5, 20])
+def test_no_details_are_too_long(tmp_path: Path, lists: int) -> None:
+    """However much evidence there is and however it is escaped, the shortest bound holds and the cut is told."""
+    details: dict[str, Any] = {f"list{number}": ["ü\u2028" * 200] * 50 for number in range(lists)}
+    long = replace(finding(), message="\x01" * 5000, why="\x01" * 5000, details=details)
+    found = events(tmp_path / "o", report("\x01" * 9000, findings=(long,)), line_bytes=1 << 16)
+    assert found[1]["finding_info"]["uid"] == long.id
+    assert found[1]["evidences"][0]["data"]["details_cut"] is True
+
+
+def test_many_paths(tmp_path: Path) -> None:
+    """Those that are left out of the first event are counted in it."""
+    sink = OcsfSink(file_output(tmp_path / "o"), 1 << 16)
+    sink.start(replace(RUN, paths=tuple("\x01" * 2000 + str(number) for number in range(5000))))
+    sink.close()
+    line = (tmp_path / "o").read_bytes()
+    told = valid(json.loads(line))["unmapped"]
+    assert len(line) <= 1 << 16
+    assert len(told["paths"]) + told["paths_cut"] == 5000
+
+
+def test_how_a_run_begins_and_ends(tmp_path: Path) -> None:
+    """Resumed, cancelled and failed have numbers of their own (schema.ocsf.io, class scan_activity)."""
+    sink = OcsfSink(file_output(tmp_path / "o"), 1 << 16)
+    sink.start(replace(RUN, resumed=True))
+    for ended in ("complete", "terminated", "failed"):
+        sink.finish(replace(summary(()), ended=ended))
+    sink.close()
+    lines = (tmp_path / "o").read_bytes().splitlines()
+    assert [valid(json.loads(line))["activity_id"] for line in lines] == [8, 2, 3, 6]
+
+
 @pytest.mark.parametrize("format", ["ocsf"])
 def test_from_the_command_line(tmp_path: Path, format: str) -> None:
     """Each line is an event; the exit code is that of any format."""
