@@ -11,9 +11,8 @@ from typing import Final
 from modelaudit.errors import ParseError
 from modelaudit.parsers.pickle.compute import plain
 from modelaudit.parsers.pickle.state import State
-from modelaudit.parsers.pickle.values import Call, Global, Instance, Raw, Value
+from modelaudit.parsers.pickle.values import WRAPPER, Call, Global, Instance, Raw, Value
 
-WRAPPER: Final = "NumpyArrayWrapper"
 _TYPE = re.compile(r"[<>|=]?([?bBhHiIlLqQpPuefdgFDGSUVOMmc])(\d*)(?:\[\w+\])?")
 _LETTER_BYTES: Final = {
     "?": 1, "b": 1, "B": 1, "c": 1, "h": 2, "H": 2, "e": 2, "i": 4, "I": 4, "u": 4, "f": 4, "l": 8, "L": 8, "q": 8,

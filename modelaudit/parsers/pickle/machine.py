@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from modelaudit.errors import ParseError
-from modelaudit.parsers.pickle import arrays
 from modelaudit.parsers.pickle.actions import ACTIONS, plants_setstate
 from modelaudit.parsers.pickle.compute import plain
 from modelaudit.parsers.pickle.memo import OPAQUE
@@ -17,7 +16,7 @@ from modelaudit.parsers.pickle.opcodes import BYTES, CODES, COUNT_BYTES, NAMES, 
 from modelaudit.parsers.pickle.reading import MARGIN_BYTES
 from modelaudit.parsers.pickle.skim import LOOK_BYTES, step
 from modelaudit.parsers.pickle.state import ITEMS_EACH, STACK_MOST, State
-from modelaudit.parsers.pickle.values import Broken, Event, Global, Instance, Persistent, WrongFrame
+from modelaudit.parsers.pickle.values import WRAPPER, Broken, Event, Global, Instance, Persistent, WrongFrame
 
 _STOP: Final = CODES["STOP"]
 
@@ -119,7 +118,7 @@ def _follow(state: State) -> None:
                 code = cells[data[i + 1]]
                 if code <= opaque and watched:
                     break
-                push(code if code > opaque else memo.value(code))
+                push(code if code > opaque else memo.value(code, data[i + 1]))
                 i += 2
             elif op == memoize and dense:
                 value = stack[-1]
@@ -180,19 +179,21 @@ def _call(state: State, data: bytes, i: int, op: int) -> int:
     func.called += 1
     del stack[-1]
     stack[-1] = func.instance
-    return i + 1
+    state.calls.wait -= 1
+    return i + 1 if state.calls.wait > 0 else state.calls.passed(state, data, i + 1)
 
 
 def _fill(state: State, data: bytes, i: int, op: int) -> int:
     """BUILD of an instance whose class does nothing out of the ordinary with its state."""
     stack, marks = state.stack, state.marks
     target, value = stack[-2], stack[-1]
-    if type(target) is not Instance or target.of.executes or target.of.name == arrays.WRAPPER:
+    if type(target) is not Instance or target.of.executes or target.of.name == WRAPPER:
         return -1
     if (marks and len(stack) - 1 <= marks[-1]) or plants_setstate(state, value):
         return -1
     del stack[-1]
-    return i + 1
+    state.builds.wait -= 1
+    return i + 1 if state.builds.wait > 0 else state.builds.passed(state, data, i + 1)
 
 
 def _none(state: State, data: bytes, i: int, op: int) -> int:
@@ -201,10 +202,11 @@ def _none(state: State, data: bytes, i: int, op: int) -> int:
 
 
 def _long_get(state: State, data: bytes, i: int, op: int) -> int:
-    code = state.memo.cells[int.from_bytes(data[i + 1 : i + 5], "little")]
+    index = int.from_bytes(data[i + 1 : i + 5], "little")
+    code = state.memo.cells[index]
     if code <= OPAQUE and state.shared.watched:
         return -1
-    state.stack.append(code if code > OPAQUE else state.memo.value(code))
+    state.stack.append(code if code > OPAQUE else state.memo.value(code, index))
     return i + 5
 
 
@@ -227,6 +229,14 @@ def _item(state: State, data: bytes, i: int, op: int) -> int:
         return -1
     state.fill(target, stack[-count:])
     del stack[-count:]
+    return i + 1
+
+
+def _tuple(state: State, data: bytes, i: int, op: int) -> int:
+    mark, stack = state.marks.pop(), state.stack
+    values = tuple(stack[mark:])
+    del stack[mark:]
+    stack.append(values)
     return i + 1
 
 
@@ -275,7 +285,7 @@ def _get_line(state: State, data: bytes, i: int, op: int) -> int:
     index = int(data[i + 1 : end])
     if index < 0 or state.shared.watched:
         return -1
-    state.stack.append(state.memo.value(state.memo.cells[index]))
+    state.stack.append(state.memo.value(state.memo.cells[index], index))
     return end + 1
 
 
@@ -286,8 +296,9 @@ _QUICK_BY_NAME: Final[dict[str, Callable[[State, bytes, int, int], int]]] = {
     "BUILD": _fill,
     "SETITEMS APPENDS ADDITEMS": _items,
     "SETITEM APPEND": _item,
+    "TUPLE": _tuple,
     "TUPLE1 TUPLE2 TUPLE3": _short_tuple,
-    "BINUNICODE BINUNICODE8 BINBYTES": _long_text,
+    "BINUNICODE BINUNICODE8 BINBYTES BINBYTES8 BYTEARRAY8": _long_text,
     "INT FLOAT LONG UNICODE STRING": _line,
     "PUT": _put_line,
     "GET": _get_line,

@@ -14,7 +14,7 @@ from itertools import islice
 from typing import Final
 
 from modelaudit.blob import Blob, BytesBlob
-from modelaudit.parsers.pickle.opcodes import BYTES, CODES
+from modelaudit.parsers.pickle.opcodes import BYTES, CODES, NAMES
 from modelaudit.parsers.pickle.probe import is_pickle, probe
 from modelaudit.parsers.pickle.reading import unescape
 from modelaudit.parsers.pickle.search import Search
@@ -45,6 +45,25 @@ _MAGIC: Final = {
     b"PK\x03\x04": "zip archive",
     b"\x93NUMPY": "NumPy array",
 }
+
+# How bytes begin that `Payloads.look` may find something in, unless one of `beginnings` touches them: an opcode that
+# takes nothing from the stack, with an argument that could be one, and then another opcode; a magic number; text in
+# an encoding; the head of something compressed. Sixteen bytes must be there.
+SUSPECT: Final = (
+    rb"(?:(?:[()N\]}\x88\x89\x8f\x97\x98]|[Kh\x82].|[M\x83].{2}|[Jj\x84].{4}|[G\x95].{8}|\x80[\0-\5])[%b]"
+    rb"|[CPUV\x8a\x8c]|[BTX\x8b].{2}\0\0|[\x8d\x8e\x96].{2}\0{6}|[FILg][\s+.0-9IiNn-]|S['\x22]|c[A-Za-z_]"
+    rb"|[A-Za-z0-9+/_\s-]{24}|\\x|\x1f\x8b|\x78[\x01\x5e\x9c\xda]|BZh|MZ|PK|\x7fELF|[\xce\xcf]\xfa\xed\xfe|\x93NUMPY)"
+) % re.escape(bytes(NAMES))
+
+
+def beginnings(data: bytes, begin: int, end: int) -> Iterator[tuple[int, int]]:
+    """From where to where it looks as if a pickle began, from `begin` to `end`.
+
+    In a literal that none of these touches, and that does not begin with `SUSPECT`, `Payloads.look` finds nothing.
+    """
+    for pattern in (_HEADER, _TEXT_HEADER):
+        for found in pattern.finditer(data, begin, end):
+            yield found.span()
 
 
 @dataclass(slots=True)

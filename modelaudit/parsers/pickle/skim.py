@@ -26,9 +26,9 @@ _STOP: Final = CODES["STOP"]
 _FRAME: Final = CODES["FRAME"]
 
 
-def _short(opcode: bytes, tail: bytes) -> bytes:
-    """`opcode`, one length byte below `LOOK_BYTES`, `tail`, and that many bytes."""
-    lengths = (re.escape(bytes([n])) + tail + (b".{%d}" % n if n else b"") for n in range(LOOK_BYTES))
+def short_literal(opcode: bytes, tail: bytes) -> bytes:
+    """A pattern: `opcode`, one length byte below `LOOK_BYTES`, `tail`, and that many bytes."""
+    lengths = (re.escape(bytes([n])) + re.escape(tail) + (b".{%d}" % n if n else b"") for n in range(LOOK_BYTES))
     return opcode + b"(?:" + b"|".join(lengths) + b")"
 
 
@@ -38,7 +38,7 @@ def _run() -> re.Pattern[bytes]:
     plain = rb"[\x94(u}e\]as\x85\x86\x87tldN\x88\x89021)\x8f\x90\x91]++"
     fixed = rb"[Kqh].|M..|[Jrj].{4}|G.{8}"
     lines = rb"[pgIFLVS][^\n]{0,%d}+\n" % (LOOK_BYTES - 1)
-    parts = (plain, _short(b"\x8c", b""), fixed, _short(b"X", rb"\0\0\0"), lines)
+    parts = (plain, short_literal(b"\x8c", b""), fixed, short_literal(b"X", bytes(3)), lines)
     return re.compile(b"(?:" + b"|".join(parts) + b")*+", re.S)
 
 

@@ -9,6 +9,7 @@ from modelaudit.errors import ParseError
 from modelaudit.parsers.pickle.memo import Kept, Memo
 from modelaudit.parsers.pickle.opcodes import NAMES
 from modelaudit.parsers.pickle.reading import Window
+from modelaudit.parsers.pickle.repeats import Repeats
 from modelaudit.parsers.pickle.skim import Frames, Look
 from modelaudit.parsers.pickle.values import Broken, Computed, Event, Global, Instance, Named, Outcome, Unknown, Value
 
@@ -52,6 +53,8 @@ class State:
         self.wrong_frame_told = False
         self.broken = False
         self.computed = 0
+        self.calls = Repeats()
+        self.builds = Repeats()
         self.raw_arrays = True  # joblib's unpickler may be the reader
 
     # --- stack --------------------------------------------------------------------------------------------

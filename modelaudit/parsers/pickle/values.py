@@ -10,7 +10,9 @@ Literals as offsets keep a vocabulary of millions of words at eight bytes a word
 """
 
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Final, TypeAlias
+
+WRAPPER: Final = "NumpyArrayWrapper"  # joblib's class behind whose state an array's raw bytes stand, see `arrays`
 
 
 @dataclass(slots=True, eq=False)
