@@ -95,9 +95,15 @@ class Backlog:
 
     async def take(self, count: int) -> None:
         """Wait until there is room for `count` more; a record of more than `most` waits until it is alone."""
-        while count and self._held and self._held + count > self._most and not self._lifted:
+        while not self.fits(count):
             await self._lighter.wait()
+
+    def fits(self, count: int) -> bool:
+        """Take room for `count` more, if there is any now."""
+        if count and self._held and self._held + count > self._most and not self._lifted:
+            return False
         self._held += count
+        return True
 
     def lift(self) -> None:
         """Nothing is written any more: nobody waits."""

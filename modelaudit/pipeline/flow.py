@@ -16,18 +16,20 @@ from modelaudit.limits import Limits
 from modelaudit.logs import redacted
 from modelaudit.model import Ended, FileReport, Inspection, Target
 from modelaudit.pipeline.budgets import Backlog
+from modelaudit.pipeline.groups import FILES_MOST, Groups
 from modelaudit.pipeline.hashing import Hashes
 from modelaudit.pipeline.objects import Auditor, refusal, report
 from modelaudit.pipeline.policy import Policy
 from modelaudit.progress import Progress
-from modelaudit.sources.interface import Source, shown
+from modelaudit.sources.interface import LocalSource, Source, shown
 from modelaudit.workers.pool import Pool
 
 if TYPE_CHECKING:
     from modelaudit.pipeline.history import Done, History, Known
+    from modelaudit.state import Entry
 
 Deliver = Callable[[Sequence[FileReport]], Awaitable[None]]
-Listed = tuple[Source, Target, "Known | None"]
+Listed = tuple[Source, Sequence[Target], "Known | None"]  # more targets than one are a group, see `Groups`
 
 _BATCH = 256  # records handed over in one go
 _FINDINGS_WAITING = 10_000  # in the records that wait for a slow sink: some ten megabytes
@@ -62,6 +64,16 @@ class Flow:
         self._history = history
         self._places = places
         self._auditor = None if pool is None else Auditor(pool, limits, hints, reads_whole, hashes)
+        self._groups: Groups | None = None
+        local = any(isinstance(source, LocalSource) for source, _ in places)
+        if (
+            local
+            and pool is not None
+            and self._auditor is not None
+            and hashes == "none"
+            and limits.max_total_bytes is None
+        ):
+            self._groups = Groups(pool, self._auditor, limits)
         self._deliver = deliver
         self._limits = limits
         self._policy = policy
@@ -76,7 +88,8 @@ class Flow:
 
         Raises what `deliver` raises, after everything has been let go.
         """
-        listed_in, listed_out = anyio.create_memory_object_stream[Listed](self._limits.page_objects)
+        most = self._limits.page_objects // (1 if self._groups is None else FILES_MOST)
+        listed_in, listed_out = anyio.create_memory_object_stream[Listed](most)
         reports_in, reports_out = anyio.create_memory_object_stream["Done"](_BATCH)
         with listed_in, listed_out, reports_in, reports_out:
             async with anyio.create_task_group() as group:
@@ -114,25 +127,27 @@ class Flow:
             await self._send(source, wanted, listed)
 
     async def _send(self, source: Source, targets: Sequence[Target], listed: MemoryObjectSendStream[Listed]) -> None:
-        if self._history is None:
+        if self._history is not None:
+            for target, known in await self._history.recall(source, targets):
+                await listed.send((source, [target], known))
+        elif self._groups is not None and isinstance(source, LocalSource):
+            for group in self._groups.split(targets):
+                await listed.send((source, group, None))
+        else:
             for target in targets:
-                await listed.send((source, target, None))
-            return
-        for target, known in await self._history.recall(source, targets):
-            await listed.send((source, target, known))
+                await listed.send((source, [target], None))
 
     async def _audit(self, listed: MemoryObjectReceiveStream[Listed], reports: "MemoryObjectSendStream[Done]") -> None:
-        async for source, target, known in listed:
+        async for source, targets, known in listed:
+            records = _Records(targets, self._policy, self._backlog, reports)
             try:
-                done, entry = await self._one(source, target, known)
+                if len(targets) > 1 and self._groups is not None and isinstance(source, LocalSource):
+                    await self._groups.audit(source, targets, records.hand)
+                else:
+                    await records.hand(0, *await self._one(source, targets[0], known))
             except anyio.get_cancelled_exc_class():
-                with anyio.CancelScope(shield=True), suppress(anyio.BrokenResourceError):
-                    await reports.send((report(target, _INTERRUPTED, 0, 0), None))  # unless nobody listens any more
+                await records.interrupted()
                 raise
-            judged = self._policy.judge(done)
-            with anyio.CancelScope(shield=True), suppress(anyio.BrokenResourceError):  # it is done: it has its record
-                await self._backlog.take(_weight(judged))
-                await reports.send((judged, entry))
 
     async def _one(self, source: Source, target: Target, known: "Known | None") -> "Done":
         if self._auditor is None:
@@ -149,10 +164,11 @@ class Flow:
             async with listed, reports:
                 while True:
                     try:
-                        _, target, _ = listed.receive_nowait()
+                        _, targets, _ = listed.receive_nowait()
                     except (anyio.WouldBlock, anyio.EndOfStream):
                         return
-                    await reports.send((report(target, _INTERRUPTED, 0, 0), None))
+                    for target in targets:
+                        await reports.send((report(target, _INTERRUPTED, 0, 0), None))
 
     async def _writing(self, reports: "MemoryObjectReceiveStream[Done]") -> None:
         try:
@@ -191,6 +207,42 @@ class Flow:
             entries = [entry for _, entry in batch if entry is not None]
             if self._history is not None and entries:
                 await self._history.keep(entries)
+
+
+class _Records:
+    """The records of one group of targets on their way to delivery."""
+
+    def __init__(
+        self, targets: Sequence[Target], policy: Policy, backlog: Backlog, reports: "MemoryObjectSendStream[Done]"
+    ) -> None:
+        self._left = dict(enumerate(targets))
+        self._policy = policy
+        self._backlog = backlog
+        self._reports = reports
+
+    async def hand(self, place: int, found: FileReport, entry: "Entry | None" = None) -> None:
+        """Hand on what was found of the target at `place`, and what is to be remembered of it."""
+        judged = self._policy.judge(found)
+        del self._left[place]
+        weight = _weight(judged)
+        if self._backlog.fits(weight):
+            try:
+                self._reports.send_nowait((judged, entry))
+            except anyio.BrokenResourceError:
+                return
+            except anyio.WouldBlock:
+                self._backlog.give(weight)
+            else:
+                return
+        with anyio.CancelScope(shield=True), suppress(anyio.BrokenResourceError):  # it is done: it has its record
+            await self._backlog.take(weight)
+            await self._reports.send((judged, entry))
+
+    async def interrupted(self) -> None:
+        """Record the rest as interrupted, unless nobody listens any more."""
+        with anyio.CancelScope(shield=True), suppress(anyio.BrokenResourceError):
+            for target in self._left.values():
+                await self._reports.send((report(target, _INTERRUPTED, 0, 0), None))
 
 
 def _weight(report: FileReport) -> int:

@@ -22,7 +22,7 @@ from modelaudit.pipeline.opening import Opener
 from modelaudit.pipeline.spool import Range, ReadAhead, Spool, absent
 from modelaudit.pipeline.surroundings import Names, Surroundings
 from modelaudit.sources.interface import LocalSource, Source
-from modelaudit.workers.pool import Lost, Outcome
+from modelaudit.workers.jobs import Lost, Outcome
 from modelaudit.workers.wire import Broken, Done, Job, Need
 
 
@@ -101,6 +101,10 @@ class Auditor:
         """What lies in `folder` beside `target`, as a scan that asks would be told."""
         return await self._surroundings.names(source, target, folder)
 
+    def number(self) -> int:
+        """A number for a job, given once."""
+        return next(self._jobs)
+
     def _refuse(self, target: Target) -> None:
         """Stop before anything is read, where that is already decided."""
         refused = refusal(target, self._limits)
@@ -142,7 +146,7 @@ class _Flow:
         try:
             before = os.fstat(descriptor)
             size = before.st_size
-            self.target = _with(self.target, size, f"{size}-{before.st_mtime_ns}")
+            self.target = told(self.target, size, f"{size}-{before.st_mtime_ns}")
             self._auditor._refuse(self.target)
             most = size if self._auditor._reads_whole else self._limits.whole_object_bytes
             async with self._spending(min(size, most)):
@@ -158,7 +162,7 @@ class _Flow:
             raise SourceError("changed", f"{self.target.uri} was changed while it was read, twice")
         if isinstance(outcome, Need):
             raise SourceError("internal", "the scan asked for bytes beyond the end of the file")
-        return _inspection(outcome)
+        return inspection_of(outcome)
 
     async def _remote(self) -> Inspection:
         ahead = ReadAhead(self._limits)
@@ -168,7 +172,7 @@ class _Flow:
             for _ in range(rounds):
                 outcome = await self._scan(spool.descriptor, spool.extents)
                 if not isinstance(outcome, Need):
-                    found = await self._verified(_inspection(outcome), spool)
+                    found = await self._verified(inspection_of(outcome), spool)
                     if isinstance(outcome, Done):
                         await self._hash_ranges(spool)
                     return found
@@ -239,7 +243,7 @@ class _Flow:
         async with self._spending(length), self._auditor._in_flight.hold(length):
             chunk = await self._source.read(self.target, 0, length, self.target.version)
             self.bytes_read += len(chunk.data)
-        self.target = _with(self.target, chunk.size, chunk.version)
+        self.target = told(self.target, chunk.size, chunk.version)
         return chunk.data
 
     async def _grow_or_all(self, stack: AsyncExitStack, spool: Spool, ranges: Sequence[Range]) -> None:
@@ -278,13 +282,13 @@ class _Flow:
             if chunk.size != spool.size:
                 raise SourceError("changed", f"the object was {spool.size} bytes long and is now {chunk.size}")
             if self.target.version is None and chunk.version is not None:
-                self.target = _with(self.target, chunk.size, chunk.version)
+                self.target = told(self.target, chunk.size, chunk.version)
             spool.add(offset, chunk.data)
 
     async def _scan(self, descriptor: int, extents: Sequence[Range]) -> Outcome:
         """What a worker makes of the bytes at `extents`, and of the names around the object where it asks for them."""
         for _ in range(self._limits.rounds):
-            number = next(self._auditor._jobs)
+            number = self._auditor.number()
             job = Job(number, self.target.uri, self.target.size or 0, tuple(extents), self._folders)
             outcome, spent = await self._auditor._pool.scan(job, descriptor, max(self._seconds, 0.1))
             self._seconds -= spent  # the rounds of one object share its time
@@ -310,7 +314,8 @@ class _Flow:
             total.settle(count, self.bytes_read - before)
 
 
-def _with(target: Target, size: int, version: str | None) -> Target:
+def told(target: Target, size: int, version: str | None) -> Target:
+    """`target` with the size and version that reading it told."""
     return Target(uri=target.uri, key=target.key, size=size, version=version, sha256=target.sha256)
 
 
@@ -318,7 +323,7 @@ def _unversioned(target: Target) -> Target:
     return Target(uri=target.uri, key=target.key)
 
 
-def _inspection(outcome: Outcome) -> Inspection:
+def inspection_of(outcome: Outcome) -> Inspection:
     """What the worker answered, as an inspection; a lost or broken job keeps what it had found."""
     if isinstance(outcome, Done):
         return outcome.inspection

@@ -51,9 +51,9 @@ class Policy:
 
     def wants(self, target: Target) -> bool:
         """Whether `target` is part of the run. A glob is held against the whole URI and the last part."""
-        names = (target.uri, PurePosixPath(target.uri).name)
-        if target.failed:
+        if target.failed or not (self._include or self._exclude):
             return True  # a listing that failed is never filtered away
+        names = (target.uri, PurePosixPath(target.uri).name)
         if self._include and not any(fnmatchcase(name, glob) for name in names for glob in self._include):
             return False
         return not any(fnmatchcase(name, glob) for name in names for glob in self._exclude)

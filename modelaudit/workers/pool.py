@@ -9,20 +9,20 @@ import signal
 import socket
 import time
 from collections import deque
+from collections.abc import Sequence
+from itertools import islice
 from types import TracebackType
 from typing import Self
 
 import anyio
 import anyio.abc
-import msgspec
 
 from modelaudit.errors import ModelauditError
-from modelaudit.model import Finding
+from modelaudit.workers.jobs import Landing, Lost, Outcome, Pending
 from modelaudit.workers.starter import NotStarted, Process, Starter
 from modelaudit.workers.wire import (
     Ability,
     Broken,
-    Done,
     Found,
     Frames,
     FromWorker,
@@ -37,7 +37,7 @@ from modelaudit.workers.wire import (
 
 _AHEAD = 2  # jobs given to one worker at a time: the next one is there when the first is done
 _AHEAD_SMALL = 16  # and of small ones, so that a thousand small files are not a thousand wake-ups of both sides
-_SMALL_BYTES = 1 << 16
+_TOGETHER = 16  # jobs in one message to a worker; it takes so many descriptors at a time
 _GATHER_SECONDS = 0.002  # answers to small jobs are waited for, to be taken in together
 _PATIENCE_SECONDS = 0.25  # after which small jobs behind a slow one are given to a neighbour without any
 _START_SECONDS = 60.0  # a worker that is not ready by then never will be
@@ -48,42 +48,6 @@ class WorkersUnavailable(ModelauditError):
     """No worker can be started; the message holds what the last one said."""
 
 
-class Lost(msgspec.Struct, frozen=True):
-    """The worker did not answer: `reason` is `timeout`, `worker_died` or `changed`."""
-
-    reason: str
-    message: str
-    findings: tuple[Finding, ...] = ()
-
-
-Outcome = Need | Done | Broken | Lost
-
-
-class _Pending:
-    """One job on its way: what to send, and where the answer goes."""
-
-    def __init__(self, job: Job, descriptor: int, seconds: float) -> None:
-        self.job = job
-        self.descriptor = descriptor
-        self.seconds = seconds
-        self.found: tuple[Finding, ...] = ()
-        self.spent_seconds = 0.0
-        self.outcome: Outcome | None = None
-        self.ended = anyio.Event()
-        self.is_small = sum(length for _, length in job.extents) <= _SMALL_BYTES
-        self.is_moved = False  # stands for a job that was given to another worker since
-
-    def end(self, outcome: Outcome) -> None:
-        self.outcome = outcome
-        self.ended.set()
-
-    def moved(self) -> "_Pending":
-        """What stays with a worker that has the job already, and whose answer nobody waits for any more."""
-        shade = _Pending(self.job, self.descriptor, self.seconds)
-        shade.is_moved = True
-        return shade
-
-
 class _Worker:
     """One process: its socket, the jobs it has (the first is the one in hand), bytes not yet sent."""
 
@@ -92,7 +56,8 @@ class _Worker:
         self.socket = channel
         self.modules = modules
         self.frames = Frames(frame_bytes)
-        self.jobs: deque[_Pending] = deque()
+        self.jobs: deque[Pending] = deque()
+        self.large = 0  # of the jobs, those that are not small
         self.outbox: deque[tuple[memoryview, int | None]] = deque()
         self.ready = False
         self.leaving = False  # a fresh one takes over: its heap is in pieces, or it lacks modules
@@ -101,10 +66,24 @@ class _Worker:
         self.nonsense: str | None = None
         self.pushing = False
 
-    def takes(self, pending: _Pending) -> bool:
+    def takes(self, pending: Pending) -> bool:
         """Whether there is room for one more job."""
-        small = pending.is_small and all(job.is_small for job in self.jobs)
+        small = pending.is_small and not self.large
         return self.ready and len(self.jobs) < (_AHEAD_SMALL if small else _AHEAD)
+
+    def add(self, pending: Pending) -> None:
+        """Have `pending` sent to the process with what else waits to be sent."""
+        if not self.jobs:
+            self.since = time.monotonic()
+        self.jobs.append(pending)
+        self.large += not pending.is_small
+        self.outbox.append((memoryview(encode(pending.job)), pending.descriptor))
+
+    def done(self) -> Pending:
+        """Take the job in hand away."""
+        pending = self.jobs.popleft()
+        self.large -= not pending.is_small
+        return pending
 
 
 class Pool:
@@ -116,7 +95,7 @@ class Pool:
         self._starter = starter or Starter()
         self._modules: frozenset[str] = frozenset()  # what workers load beyond the usual, once one asked for it
         self._workers: list[_Worker] = []
-        self._pending: deque[_Pending] = deque()
+        self._pending: deque[Pending] = deque()
         self._started = 0
         self._failures = 0
         self._broken: str | None = None
@@ -147,18 +126,28 @@ class Pool:
         Gives the answer and the seconds that the worker had the job in hand. `descriptor` must stay open
         until this returns. Raises `WorkersUnavailable`.
         """
-        pending = _Pending(job, descriptor, seconds)
-        self._pending.append(pending)
+        landing = Landing()
+        (pending,) = self.give([(job, descriptor)], seconds, landing)
+        try:
+            await landing.next()
+        except BaseException:
+            self.forget([pending])
+            raise
+        return self.answer(pending), pending.spent_seconds
+
+    def give(self, jobs: Sequence[tuple[Job, int]], seconds: float, landing: Landing) -> list[Pending]:
+        """Have `jobs`, each with its descriptor, done in their turn; their answers arrive at `landing`."""
+        given = [Pending(job, descriptor, seconds, landing) for job, descriptor in jobs]
+        self._pending.extend(given)
         self._dispatch()
         self._grow()
-        try:
-            await pending.ended.wait()
-        except BaseException:
-            self._forget(pending)
-            raise
+        return given
+
+    def answer(self, pending: Pending) -> Outcome:
+        """The answer to a job that has arrived. Raises `WorkersUnavailable`."""
         if pending.outcome is None:
             raise WorkersUnavailable(self._broken or "the workers are shutting down")
-        return pending.outcome, pending.spent_seconds
+        return pending.outcome
 
     def _grow(self) -> None:
         """Start the first worker at once, each further one when more jobs wait than there are workers."""
@@ -171,37 +160,40 @@ class Pool:
     def _dispatch(self) -> None:
         if self._broken is not None:
             while self._pending:
-                self._pending.popleft().ended.set()
+                self._pending.popleft().end(None)
             return
+        given: dict[int, _Worker] = {}
         while self._pending:
             free = [worker for worker in self._workers if worker.takes(self._pending[0])]
             if not free:
-                return
+                break
             worker = min(free, key=lambda worker: len(worker.jobs))
-            pending = self._pending.popleft()
-            if not worker.jobs:
-                worker.since = time.monotonic()
-            worker.jobs.append(pending)
-            worker.outbox.append((memoryview(encode(pending.job)), pending.descriptor))
+            worker.add(self._pending.popleft())
+            given[id(worker)] = worker
+        for worker in given.values():
             self._push(worker)
 
     def _push(self, worker: _Worker) -> None:
         """Send what the socket takes; a task sends the rest when it takes more."""
-        if worker.pushing:
-            return
-        while worker.outbox:
-            frame, descriptor = worker.outbox[0]
+        outbox = worker.outbox
+        while outbox and not worker.pushing:
+            together = list(islice(outbox, _TOGETHER))
+            descriptors = [descriptor for _, descriptor in together if descriptor is not None]
             try:
-                sent = socket.send_fds(worker.socket, [frame], [] if descriptor is None else [descriptor])
+                sent = socket.send_fds(worker.socket, [frame for frame, _ in together], descriptors)
             except BlockingIOError:
                 worker.pushing = True
                 self._group.start_soon(self._push_later, worker)
                 return
             except OSError:
                 return  # it is dead; the reading side sees that too
-            worker.outbox.popleft()
-            if sent < len(frame):
-                worker.outbox.appendleft((frame[sent:], None))
+            rest: list[tuple[memoryview, int | None]] = []  # its descriptors have all gone with the first byte
+            for frame, _ in together:
+                outbox.popleft()
+                if sent < len(frame):
+                    rest.append((frame[sent:], None))
+                sent = max(0, sent - len(frame))
+            outbox.extendleft(reversed(rest))
 
     async def _push_later(self, worker: _Worker) -> None:
         with contextlib.suppress(OSError, anyio.ClosedResourceError):
@@ -209,12 +201,15 @@ class Pool:
         worker.pushing = False
         self._push(worker)
 
-    def _forget(self, pending: _Pending) -> None:
-        """The caller gave up: a job not begun is dropped, one in hand ends with its worker."""
-        with contextlib.suppress(ValueError):
-            self._pending.remove(pending)
+    def forget(self, given: Sequence[Pending]) -> None:
+        """The caller gave up and closes the descriptors: what is not begun is dropped, what is ends with its worker."""
+        for pending in given:
+            pending.is_moved = True
+        self._pending = deque(pending for pending in self._pending if not pending.is_moved)
         for worker in self._workers:
-            if worker.jobs and worker.jobs[0] is pending and not self._closing:
+            unsent = list(worker.jobs)[-len(worker.outbox) :] if worker.outbox else []
+            if not self._closing and any(pending in given for pending in (*islice(worker.jobs, 1), *unsent)):
+                worker.leaving = True
                 worker.process.kill()
 
     # --- one worker ---------------------------------------------------------------------------------------
@@ -290,7 +285,7 @@ class Pool:
             message = Broken(message.id, "modules", f"the scan needs {absent}, which cannot be loaded: install it")
         now = time.monotonic()
         worker.jobs[0].spent_seconds = now - worker.since
-        worker.jobs.popleft().end(message)
+        worker.done().end(message)
         worker.since = now
         worker.leaving = isinstance(message, Broken) and message.reason == "memory"
 
@@ -312,7 +307,7 @@ class Pool:
 
     def _settle(self, worker: _Worker, code: int | None) -> None:
         if worker.jobs and not worker.leaving:
-            culprit = worker.jobs.popleft()
+            culprit = worker.done()
             culprit.end(_cause(worker, culprit, code))
         self._pending.extendleft(job for job in reversed(worker.jobs) if not job.is_moved)
         worker.jobs.clear()
@@ -350,7 +345,7 @@ class Pool:
         self._grow()
 
 
-def _cause(worker: _Worker, pending: _Pending, code: int | None) -> Lost:
+def _cause(worker: _Worker, pending: Pending, code: int | None) -> Lost:
     """Why the worker went, as a word and a sentence."""
     if worker.overran:
         return Lost("timeout", f"the scan took longer than {pending.seconds:g} seconds", pending.found)
