@@ -102,6 +102,7 @@ class RootBlob:
         self._starts = [start for start, _ in extents]
         self._ends = [start + length for start, length in extents]
         self._viewed: list[tuple[int, int]] = []
+        self._low = self._high = 0  # the last of them
         self.is_whole = self._available(0) >= size  # whether every byte is here
 
     def _available(self, offset: int) -> int:
@@ -111,10 +112,12 @@ class RootBlob:
     def view(self, offset: int, length: int, least: int | None = None) -> memoryview:
         """See `Blob.view`."""
         if self.is_whole and offset >= 0:  # of local files, which are viewed some forty times each
-            end = min(offset + length, self.size)
+            end = offset + length
+            end = min(end, self.size)
             if end <= offset:
                 return memoryview(b"")
-            self._note_viewed(offset, end)
+            if offset < self._low or end > self._high:
+                self._note_viewed(offset, end)
             return self._data[offset:end]
         length = max(0, min(length, self.size - offset))
         least = length if least is None else min(least, length)
@@ -134,8 +137,10 @@ class RootBlob:
             if first <= start <= last:
                 if end > last:
                     viewed[-1] = (first, end)
+                    self._high = end
                 return
         viewed.append((start, end))
+        self._low, self._high = start, end
         if len(viewed) > 4096:  # bounded: jumping about a file of a million members must not cost memory
             self._viewed = _union(viewed)
             if len(self._viewed) > 2048:

@@ -62,6 +62,9 @@ class Engine:
             for format in known.formats.values()
             if format.scanned
         }
+        self._looks: dict[str, Callable[[Blob, Limits], bool] | None] = {
+            name: getattr(scanner, "fits", None) for name, scanner in self.scanners.items()
+        }
 
     def warm(self) -> None:
         """Load what scanners load late: afterwards nothing needs the file system."""
@@ -78,16 +81,19 @@ class Engine:
 
     def formats_of(self, blob: Blob, limits: Limits) -> list[Format]:
         """Every format that fits, in the catalogue's order. Raises `Missing`."""
-        found = [format for format in self._identifier.candidates(blob) if self._fits(format, blob, limits)]
+        found = []
+        for format in self._identifier.candidates(blob):
+            if not format.always:  # those are asked about every blob, for which nothing is loaded
+                self.require_modules(format.needs)
+            look = self._looks.get(format.id)
+            if look is None or look(blob, limits):
+                found.append(format)
         if not any(format.scanned for format in found):
-            found += [format for format in self._identifier.fallbacks(blob) if self._fits(format, blob, limits)]
+            for format in self._identifier.fallbacks(blob):
+                look = self._looks.get(format.id)
+                if look is None or look(blob, limits):
+                    found.append(format)
         return found
-
-    def _fits(self, format: Format, blob: Blob, limits: Limits) -> bool:
-        if not format.always and not format.fallback:  # those are asked about every blob, for which none is loaded
-            self.require_modules(format.needs)
-        fits = getattr(self.scanners.get(format.id), "fits", None)
-        return fits is None or bool(fits(blob, limits))
 
     def inspect(
         self,

@@ -3,7 +3,7 @@
 More than one format may fit: a polyglot is scanned as all that it is.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from modelaudit.blob import Blob
 from modelaudit.catalogue import Format
@@ -17,21 +17,28 @@ class Identifier:
     def __init__(self, formats: Iterable[Format]) -> None:
         self._formats = tuple(formats)
         self._always = frozenset(format.id for format in self._formats if format.always)
+        self._asked = tuple(format for format in self._formats if format.always and not format.fallback)
         self._fallbacks = tuple(format for format in self._formats if format.fallback)
-        self._by_offset: dict[int, dict[bytes, list[str]]] = {}
+        self._by_first: dict[int, list[tuple[bytes, str]]] = {}  # signatures at the start, by their first byte
+        self._elsewhere: list[tuple[int, bytes, str]] = []
         for format in self._formats:
             for signature in format.signature:
-                magics = self._by_offset.setdefault(signature.offset, {})
-                magics.setdefault(signature.magic, []).append(format.id)
-        self._lengths = {offset: sorted({len(magic) for magic in m}) for offset, m in self._by_offset.items()}
+                magic = signature.magic
+                if signature.offset == 0:
+                    self._by_first.setdefault(magic[0], []).append((magic, format.id))
+                else:
+                    self._elsewhere.append((signature.offset, magic, format.id))
 
-    def candidates(self, blob: Blob) -> list[Format]:
+    def candidates(self, blob: Blob) -> Sequence[Format]:
         """The formats whose signature stands in `blob`, and those that ask to look at every blob.
 
         In the catalogue's order, `fallback` formats left out. Reads the head, and only where a signature
         counts from the end that end. Raises `Missing`.
         """
-        found = self._matching(blob) | self._always
+        found = self._matching(blob)
+        if not found:
+            return self._asked
+        found |= self._always
         return [format for format in self._formats if format.id in found and not format.fallback]
 
     def fallbacks(self, blob: Blob) -> list[Format]:
@@ -41,12 +48,13 @@ class Identifier:
 
     def _matching(self, blob: Blob) -> set[str]:
         head = bytes(blob.view(0, _HEAD_BYTES))
-        found: set[str] = set()
-        for offset, magics in self._by_offset.items():
-            for length in self._lengths[offset]:
-                if offset >= 0:
-                    piece = head[offset : offset + length]
-                else:
-                    piece = bytes(blob.view(max(0, blob.size + offset), length))
-                found.update(magics.get(piece, ()))
+        first = self._by_first.get(head[0], ()) if head else ()
+        found = {format for magic, format in first if head.startswith(magic)}
+        for offset, magic, format in self._elsewhere:
+            if offset >= 0:
+                fits = head.startswith(magic, offset)
+            else:
+                fits = bytes(blob.view(max(0, blob.size + offset), len(magic))) == magic
+            if fits:
+                found.add(format)
         return found

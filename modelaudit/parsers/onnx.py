@@ -120,14 +120,11 @@ def is_model(blob: Blob) -> bool:
     Looks at the head; further only where the name is a model's, or where one field fills the head.
     """
     head = head_of(blob, _HEAD_BYTES)
+    if not head or is_text(head):
+        return False
     named = blob.place.name.lower().endswith(".onnx") or is_hidden(head, blob.size)
     try:
-        return (
-            bool(head)
-            and not is_text(head)
-            and (named or resemblance(head, blob.size, _MODEL) >= _SCORE)
-            and _has_graph(blob, head, named)
-        )
+        return (named or resemblance(head, blob.size, _MODEL) >= _SCORE) and _has_graph(blob, head, named)
     except (ParseError, LimitExceeded):
         return False
 

@@ -11,6 +11,8 @@ beyond its end; so does this one, except where the file itself ends there: what 
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from modelaudit.blob import Blob, read
@@ -228,9 +230,22 @@ def resemblance(head: bytes, size: int, shape: Shape, depth: int = 5) -> int:
     return _resemblance(head, 0, size, shape, depth)[0]
 
 
-def _resemblance(head: bytes, index: int, end: int, shape: Shape, depth: int) -> tuple[int, bool]:
-    """The score of the message from `index` to `end`, and whether it is one as far as `head` goes."""
-    score, last = 0, min(end, len(head))
+@dataclass(frozen=True, slots=True)
+class _Outline:
+    """The fields of a message as far as they begin in its head: number, wire type, payload's place and end.
+
+    `sound`: it is a message as far as the head goes. `rest` is where the field behind the last one begins, -1 where
+    there can be none.
+    """
+
+    fields: tuple[tuple[int, int, int, int], ...]
+    sound: bool
+    rest: int
+
+
+def _outline(head: bytes, index: int, end: int) -> _Outline:
+    fields: list[tuple[int, int, int, int]] = []
+    last = min(end, len(head))
     while index < last:
         try:
             tag, index = _varint(head, index, 0, end)
@@ -239,20 +254,33 @@ def _resemblance(head: bytes, index: int, end: int, shape: Shape, depth: int) ->
             if wire in (VARINT, BYTES):
                 length, index = _varint(head, index, 0, end)
         except ParseError as error:
-            return score, len(head) < min(end, error.offset + 10)
+            return _Outline(tuple(fields), len(head) < min(end, error.offset + 10), -1)
         if not 0 < number < 1 << 29 or wire in (GROUP, _GROUP_END, 6, 7):
-            return score, wire == GROUP  # a group is legal, and nobody writes one: what is behind it is not known
+            return _Outline(tuple(fields), wire == GROUP, -1)  # a group is legal, and nobody writes one
         after = index if wire == VARINT else index + length
+        fields.append((number, wire, index, after))
+        if after > end:
+            return _Outline(tuple(fields), False, after)
+        index = after
+    return _Outline(tuple(fields), True, index)
+
+
+# The same head is held against several shapes, one after the other.
+_outline_of = lru_cache(maxsize=2)(_outline)
+
+
+def _resemblance(head: bytes, index: int, end: int, shape: Shape, depth: int) -> tuple[int, bool]:
+    """The score of the message from `index` to `end`, and whether it is one as far as `head` goes."""
+    score = 0
+    outline = _outline(head, index, end) if index else _outline_of(head, 0, end)
+    for number, wire, start, after in outline.fields:
         known = shape.get(number)
         if known is not None:
-            worth, sound = _worth(head, index, min(after, end), wire, known, depth)
+            worth, sound = _worth(head, start, min(after, end), wire, known, depth)
             score += worth
             if not sound:
                 return score, False
-        if after > end:
-            return score, False
-        index = after
-    return score, True
+    return score, outline.sound
 
 
 def _worth(head: bytes, start: int, end: int, wire: int, known: "int | str | Shape", depth: int) -> tuple[int, bool]:
@@ -286,19 +314,7 @@ def is_text(head: bytes) -> bool:
 
 def is_hidden(head: bytes, size: int) -> bool:
     """Whether a message of `size` bytes that begins with `head` may go on behind a field that fills the head."""
-    index = 0
-    while index < len(head):
-        try:
-            tag, index = _varint(head, index, 0, size)
-            length, wire = 0, tag & 7
-            if wire in (VARINT, BYTES):
-                length, index = _varint(head, index, 0, size)
-        except ParseError:
-            return False
-        if not 0 < tag >> 3 < 1 << 29 or wire in (GROUP, _GROUP_END, 6, 7):
-            return False
-        index += {VARINT: 0, BYTES: length, FIXED64: 8, FIXED32: 4}[wire]
-    return len(head) <= index < size
+    return len(head) <= _outline_of(head, 0, size).rest < size
 
 
 def head_of(blob: Blob, length: int) -> bytes:

@@ -6,7 +6,6 @@ dataset of bytes are children. Tensors are never read.
 
 import re
 from collections.abc import Iterator, Mapping
-from pathlib import PurePosixPath
 from typing import Final
 
 from modelaudit.blob import Blob, BytesBlob, RootBlob
@@ -20,7 +19,7 @@ from modelaudit.parsers.hdf5.groups import Link
 from modelaudit.parsers.hdf5.superblock import MAGIC, find, parse, places
 from modelaudit.parsers.hdf5.walk import Object, objects
 
-_NAMES: Final = frozenset((".h5", ".hdf5", ".hdf", ".he5", ".h5ad", ".keras", ".mat", ".nc", ".nc4", ".loom", ".h5py"))
+_NAMES: Final = (".h5", ".hdf5", ".hdf", ".he5", ".h5ad", ".keras", ".mat", ".nc", ".nc4", ".loom", ".h5py")
 _HEAD_BYTES: Final = 48 * 1024  # of an object are always here
 _CONFIGURATIONS: Final = frozenset(("model_config", "training_config"))
 _KERAS: Final = frozenset(("keras_version", "model_config", "layer_names", "backend", "weight_names"))
@@ -47,7 +46,7 @@ def fits(blob: Blob, limits: Limits, /) -> bool:
 
 def _looked_for(blob: Blob) -> int:
     """How far into the blob a superblock is looked for: all the way where the name promises one."""
-    if PurePosixPath(blob.place.name).suffix.lower() in _NAMES:
+    if blob.place.name.lower().endswith(_NAMES):
         blob.require([(place, len(MAGIC)) for place in places(blob.size, blob.size)])
         return blob.size
     return _HEAD_BYTES if isinstance(blob, RootBlob | BytesBlob) else 1

@@ -84,7 +84,7 @@ async def audit(
     limits = limits or Limits()
     flow = Flow(
         [(Files(limits), str(folder))],
-        workers,  # type: ignore[arg-type]  a pool by what is asked of it
+        workers,  # type: ignore[arg-type]
         keep,
         limits=limits,
         hints={},

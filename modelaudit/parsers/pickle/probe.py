@@ -7,7 +7,7 @@ take from a stack that is empty.
 import re
 import sys
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final
 
 from modelaudit.blob import Blob
 from modelaudit.parsers.pickle.opcodes import CODES, COUNT_BYTES, LINES, NAMES, SIGNED_COUNT, SIZE
@@ -71,32 +71,28 @@ class Probe:
         return self.imports > 0 and (self.calls > 0 or self.stopped)
 
 
-class _Rule(NamedTuple):
-    """What one opcode does: `least` values must lie above the mark, and their number changes by `change`."""
+class _Rule:
+    """What one opcode does: `least` values must lie above the mark, and their number changes by `change`.
 
-    name: str
-    least: int
-    change: int
-    plain: bool  # does no more than that to the stack: no mark, no list of unknown length
-    put: bool
-    call: bool
-    text: bool  # imports, or gives a name that an import may take
+    `plain`: it does no more than that to the stack: no mark, no list of unknown length. `noted`: it is counted, or
+    imports, or gives a name that an import may take (`text`).
+    """
 
+    __slots__ = ("call", "change", "least", "name", "noted", "plain", "put", "text")
 
-def _rule(name: str) -> _Rule:
-    takes = _TAKES.get(name, 0)
-    return _Rule(
-        name,
-        max(takes, _NEEDS.get(name, 0)),
-        (name not in _SILENT and name not in _PUTS) - takes,
-        name not in _TO_MARK and name not in ("MARK", "POP"),
-        name in _PUTS,
-        name in _CALLS,
-        name in ("GLOBAL", "INST", "STACK_GLOBAL") or name.endswith(("UNICODE", "STRING")),
-    )
+    def __init__(self, name: str) -> None:
+        takes = _TAKES.get(name, 0)
+        self.name = name
+        self.least = max(takes, _NEEDS.get(name, 0))
+        self.change = (name not in _SILENT and name not in _PUTS) - takes
+        self.plain = name not in _TO_MARK and name not in ("MARK", "POP")
+        self.put = name in _PUTS
+        self.call = name in _CALLS
+        self.text = name in ("GLOBAL", "INST", "STACK_GLOBAL") or name.endswith(("UNICODE", "STRING"))
+        self.noted = self.put or self.call or self.text
 
 
-_RULES: Final = tuple(_rule(NAMES[op]) if op in NAMES else None for op in range(256))
+_RULES: Final = tuple(_Rule(NAMES[op]) if op in NAMES else None for op in range(256))
 _STOP: Final = CODES["STOP"]
 _PROTO: Final = CODES["PROTO"]
 
@@ -111,8 +107,13 @@ class _Stack:
     def follow(self, rule: _Rule) -> bool:
         """Do what the opcode does to the depth; False when the stack lacks what it takes."""
         floor = self.marks[-1] if self.marks else 0
+        if rule.plain:
+            if self.depth - floor < rule.least:
+                return False
+            self.depth += rule.change
+            return True
         name = rule.name
-        if rule.plain or (name == "POP" and not (self.marks and self.depth == floor)):
+        if name == "POP" and not (self.marks and self.depth == floor):
             if self.depth - floor < rule.least:
                 return False
             self.depth += rule.change
@@ -152,7 +153,8 @@ class Probing:
         -1 when the pickle stopped or broke.
         """
         found, stack, i = self.found, self._stack, 0
-        while i < len(head):
+        way, until_sure, headed, size = self._way, self._until_sure, self._headed, len(head)
+        while i < size:
             op = head[i]
             rule = _RULES[op]
             if op == _STOP:
@@ -163,20 +165,22 @@ class Probing:
             after = i + SIZE[op] if SIZE[op] and op != _PROTO else _argument(head, i, op)
             if after == 0:
                 return -1
-            if after > len(head) and (not COUNT_BYTES[op] or len(head) - i <= COUNT_BYTES[op]):
+            if after > size and (not COUNT_BYTES[op] or size - i <= COUNT_BYTES[op]):
                 return i
             if not stack.follow(rule):
                 return -1
-            if self._way is not None:
-                self._way.append(i)
+            if way is not None:
+                way.append(i)
             found.opcodes += 1
-            found.puts += rule.put
-            found.calls += rule.call and (found.imports > 0 or rule.name == "INST")
-            found.after_import += found.imports > 0
-            if rule.text and not _import(head[i : min(after, i + 1024)], rule.name, self._names, found):
-                return -1
+            if found.imports:
+                found.after_import += 1
+            if rule.noted:
+                found.puts += rule.put
+                found.calls += rule.call and (found.imports > 0 or rule.name == "INST")
+                if rule.text and not _import(head[i : min(after, i + 1024)], rule.name, self._names, found):
+                    return -1
             i = after
-            if self._until_sure and self._is_sure():
+            if until_sure and (headed or found.imports or found.opcodes >= _CONVINCING) and self._is_sure():
                 return -1
         return i
 
