@@ -5,11 +5,11 @@ A format file holds one `[format]` table, any number of `[[format.signature]]` a
 `catalogue/callables/` and are read by `catalogue.callables`.
 """
 
-import tomllib
 from pathlib import Path
 
 import msgspec
 
+from modelaudit.catalogue.tables import table
 from modelaudit.model import Severity
 
 
@@ -89,7 +89,7 @@ def load(folder: Path | None = None) -> Catalogue:
     formats: dict[str, Format] = {}
     rules: dict[str, Rule] = {}
     for path in sorted((folder or Path(__file__).parent).glob("*.toml")):
-        entry = msgspec.convert(tomllib.loads(path.read_text("utf-8")), _File)
+        entry = msgspec.convert(table(path), _File)
         if entry.format is not None:
             if entry.format.id != path.stem:
                 raise ValueError(f"{path.name}: format id {entry.format.id!r} is not the file's name")

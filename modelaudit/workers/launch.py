@@ -10,6 +10,7 @@ import sys
 from typing import Final
 
 PROGRAM: Final = (
+    "import gc; gc.disable();"  # what is loaded stays; looking through it again and again is a tenth of the start
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]);"
     "from modelaudit.workers.nursery import main; main(int(sys.argv[2]))"
 )

@@ -45,7 +45,6 @@ class _Nursery:
         self._engine.warm()
         for name in _CODECS:
             codecs.lookup(name)
-        gc.collect()
         gc.freeze()
         self._living: dict[int, tuple[int, int]] = {}  # descriptor of the process: worker's id, process id
 
@@ -92,7 +91,6 @@ class _Nursery:
             with contextlib.suppress(ImportError):  # whoever asked for it finds it missing, and says so
                 importlib.import_module(name)
         if absent:
-            gc.collect()
             gc.freeze()
 
     def _live(self, number: int) -> NoReturn:
@@ -102,6 +100,7 @@ class _Nursery:
             kept = os.dup2(number, 3)
             os.closerange(4, 1 << 16)
             self._control.detach()
+            gc.enable()
             child.serve(kept, self._engine)
             code = 0
         except SystemExit as end:

@@ -19,11 +19,12 @@ advisories of picklescan, fickling, modelscan and PyTorch, and arXiv:2508.19774.
 
 import enum
 import re
-import tomllib
 import unicodedata
 from pathlib import Path
 
 import msgspec
+
+from modelaudit.catalogue.tables import table
 
 
 class Level(enum.StrEnum):
@@ -393,4 +394,4 @@ def load(folder: Path | None = None) -> Callables:
     Raises `ValueError` (msgspec's included) when a file breaks its form or two entries judge the same path.
     """
     paths = sorted((folder or Path(__file__).parent).glob("*.toml"))
-    return Callables([msgspec.convert(tomllib.loads(path.read_text("utf-8")), _File) for path in paths])
+    return Callables([msgspec.convert(table(path), _File) for path in paths])

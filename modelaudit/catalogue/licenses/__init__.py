@@ -3,13 +3,13 @@
 Ids, expressions, names and texts of licences in general are known to libraries; see `modelaudit.licensing`.
 """
 
-import tomllib
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 
 import msgspec
 
+from modelaudit.catalogue.tables import table
 from modelaudit.model import Restriction
 
 
@@ -73,5 +73,4 @@ def folded(text: str) -> str:
 @cache
 def shipped() -> KnownLicenses:
     """The data that ships. The first call reads a file: a worker makes it before its cage closes."""
-    text = (Path(__file__).parent / "known.toml").read_text("utf-8")
-    return KnownLicenses(msgspec.convert(tomllib.loads(text), _File))
+    return KnownLicenses(msgspec.convert(table(Path(__file__).parent / "known.toml"), _File))

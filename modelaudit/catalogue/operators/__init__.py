@@ -4,12 +4,12 @@ The lists of names (`.txt`) are made by the scripts in `benchmarks/`; what is sa
 hand, from the documentation of the runtimes and the sources that the files name.
 """
 
-import tomllib
 from functools import cache
 from pathlib import Path
 
 import msgspec
 
+from modelaudit.catalogue.tables import table
 from modelaudit.model import Severity
 
 _FOLDER = Path(__file__).parent
@@ -47,7 +47,7 @@ class Onnx(msgspec.Struct, frozen=True):
 @cache
 def onnx() -> Onnx:
     """Frozen data, read once for the process. The first call reads files: before a worker's cage closes."""
-    entry = msgspec.convert(tomllib.loads((_FOLDER / "onnx.toml").read_text("utf-8")), _OnnxFile)
+    entry = msgspec.convert(table(_FOLDER / "onnx.toml"), _OnnxFile)
     return Onnx(
         standard=frozenset(
             ("" if domain == "ai.onnx" else domain, name)
@@ -105,7 +105,7 @@ class Tensorflow(msgspec.Struct, frozen=True):
 @cache
 def tensorflow() -> Tensorflow:
     """Frozen data, read once for the process. The first call reads files: before a worker's cage closes."""
-    entry = msgspec.convert(tomllib.loads((_FOLDER / "tensorflow.toml").read_text("utf-8")), _TensorflowFile)
+    entry = msgspec.convert(table(_FOLDER / "tensorflow.toml"), _TensorflowFile)
     return Tensorflow(
         standard=frozenset(_lines("tensorflow.txt")),
         passing=frozenset(entry.passing.split()),
