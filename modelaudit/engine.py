@@ -9,7 +9,6 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
-from heapq import heapify, heapreplace
 from typing import Protocol, cast
 
 from modelaudit import catalogue
@@ -17,6 +16,7 @@ from modelaudit.blob import Blob, RootBlob
 from modelaudit.catalogue import Catalogue, Format
 from modelaudit.errors import Absent, LimitExceeded, Missing, ParseError
 from modelaudit.identify import Identifier, polyglot
+from modelaudit.kept import Kept
 from modelaudit.licensing import Stated, hits
 from modelaudit.limits import Limits
 from modelaudit.model import (
@@ -29,7 +29,6 @@ from modelaudit.model import (
     License,
     Note,
     Scalar,
-    Severity,
     Status,
     finding_id,
     shown,
@@ -163,9 +162,7 @@ class _Run:
         self._blacklist = [pattern.casefold() for pattern in blacklist]
         self._on_finding = on_finding
         self._budget = Budget(limits)
-        self._findings: list[Finding] = []
-        self._findings_cut = 0
-        self._mildest: list[tuple[int, int]] = []  # a heap of (rank, index) over the findings, once there is no room
+        self._kept = Kept(limits.findings)
         self._assets: list[Asset] = []
         self._assets_cut = 0
         self._stated = Stated(limits)
@@ -207,7 +204,7 @@ class _Run:
             status, reason, message = "partial", self._notes[0].reason, self._notes[0].message
             if len(self._notes) > 1:
                 message += f" (and {len(self._notes) - 1} more)"
-        elif not self._understood() and not self._findings:
+        elif not self._understood() and not self._kept.findings:
             named = " and ".join(format.title for format in formats)
             status, reason = "skipped", "unsupported"
             message = f"{named}: nothing in it that is scanned" if named else "no known model format"
@@ -217,8 +214,8 @@ class _Run:
             message=None if message is None else shown(message, self._limits.evidence_chars),
             formats=tuple(format.id for format in formats),
             scanners=tuple(self._scanners),
-            findings=tuple(self._findings),
-            findings_cut=self._findings_cut,
+            findings=tuple(self._kept.findings),
+            findings_cut=self._kept.cut,
             assets=tuple(self._assets),
             assets_cut=self._assets_cut,
             bytes_viewed=blob.bytes_viewed if isinstance(blob, RootBlob) else blob.size,
@@ -362,7 +359,7 @@ class _Run:
             offset=hit.offset,
             details=details,
         )
-        self._keep(finding)
+        self._kept.add(finding)
         if self._on_finding is not None:
             self._on_finding(finding)
 
@@ -377,21 +374,6 @@ class _Run:
             else:
                 details[key] = value
         return details
-
-    def _keep(self, finding: Finding) -> None:
-        """Keep the finding; when there are too many, the mildest make room for worse ones."""
-        if len(self._findings) < self._limits.findings:
-            self._findings.append(finding)
-            return
-        self._findings_cut += 1
-        rank = finding.severity.rank
-        if rank >= Severity.WARNING.rank:
-            if not self._mildest:
-                self._mildest = [(kept.severity.rank, index) for index, kept in enumerate(self._findings)]
-                heapify(self._mildest)
-            if self._mildest and self._mildest[0][0] < rank:
-                _, index = heapreplace(self._mildest, (rank, self._mildest[0][1]))
-                self._findings[index] = finding
 
     def _asset(self, asset: Asset, location: str) -> None:
         if len(self._assets) >= self._limits.assets:

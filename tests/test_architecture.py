@@ -18,7 +18,7 @@ LAYERS = [
     {"errors", "limits", "model", "access"},
     {"catalogue", "blob"},
     {"parsers", "identify", "unpack"},
-    {"scanners", "weights", "licensing"},
+    {"scanners", "weights", "licensing", "kept"},
     {"engine"},
     {"workers", "sources", "sinks", "state", "settings", "progress", "logs"},
     {"pipeline"},

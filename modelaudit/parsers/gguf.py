@@ -11,7 +11,6 @@ A header that breaks off is given as far as it goes, because readers use what st
 
 import re
 import struct
-from dataclasses import dataclass, field
 
 import msgspec
 
@@ -90,17 +89,16 @@ class Stop(msgspec.Struct, frozen=True):
     claimed: int = 0
 
 
-@dataclass(slots=True)
-class Header:
+class Header(msgspec.Struct):
     """What was read, up to `end` (bytes). `byte_tokens` are tokens that look like a byte's and are none."""
 
     version: int = 0
     big_endian: bool = False
     tensors_claimed: int = 0
     entries_claimed: int = 0
-    entries: list[Entry] = field(default_factory=list)
-    tensors: list[Tensor] = field(default_factory=list)
-    byte_tokens: list[bytes] = field(default_factory=list)
+    entries: list[Entry] = msgspec.field(default_factory=list)
+    tensors: list[Tensor] = msgspec.field(default_factory=list)
+    byte_tokens: list[bytes] = msgspec.field(default_factory=list)
     end: int = 0
     stop: Stop | None = None
 

@@ -9,7 +9,8 @@ import ast
 import re
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from modelaudit.blob import Blob, read
 from modelaudit.errors import LimitExceeded, ParseError
@@ -28,8 +29,7 @@ _NAMED = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(msgspec.Struct, frozen=True):
     """`item_bytes` is the size of one element, None for a dtype of unknown size; `objects` whether any part of it
     is a Python object. `descr` and `shape_text` are for people, cut short.
     """

@@ -11,9 +11,10 @@ beyond its end; so does this one, except where the file itself ends there: what 
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, NamedTuple
+
+import msgspec
 
 from modelaudit.blob import Blob, read
 from modelaudit.errors import LimitExceeded, ParseError
@@ -230,8 +231,7 @@ def resemblance(head: bytes, size: int, shape: Shape, depth: int = 5) -> int:
     return _resemblance(head, 0, size, shape, depth)[0]
 
 
-@dataclass(frozen=True, slots=True)
-class _Outline:
+class _Outline(msgspec.Struct, frozen=True):
     """The fields of a message as far as they begin in its head: number, wire type, payload's place and end.
 
     `sound`: it is a message as far as the head goes. `rest` is where the field behind the last one begins, -1 where

@@ -6,7 +6,8 @@ The header itself may be packed; then it is the only file of the first block, an
 import struct
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+
+import msgspec
 
 from modelaudit.blob import Blob, read
 from modelaudit.errors import LimitExceeded, ParseError
@@ -20,8 +21,7 @@ _CODERS = 32  # of one block; what 7-Zip itself accepts
 _LARGEST = 1 << 62
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
+class Start(msgspec.Struct, frozen=True):
     """The first 32 bytes: where the header is, in bytes of the file, and whether the checksum here is right."""
 
     offset: int
@@ -30,8 +30,7 @@ class Start:
     right: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Coder:
+class Coder(msgspec.Struct, frozen=True):
     """One step of unpacking. `size` is what it gives, in bytes."""
 
     method: bytes
@@ -41,24 +40,22 @@ class Coder:
     outputs: int
 
 
-@dataclass(slots=True)
-class Block:
+class Block(msgspec.Struct):
     """A block (folder, in the words of 7z): packed streams (offset, size) in the file, and coders in their order.
 
     `chain` is empty where the coders are no simple chain. `sizes` are those of the files in it.
     """
 
     coders: list[Coder]
-    chain: list[Coder] = field(default_factory=list)
-    packed: list[tuple[int, int]] = field(default_factory=list)
-    sizes: list[int] = field(default_factory=list)
+    chain: list[Coder] = msgspec.field(default_factory=list)
+    packed: list[tuple[int, int]] = msgspec.field(default_factory=list)
+    sizes: list[int] = msgspec.field(default_factory=list)
     size: int = 0
     streams: int = 0
     sums: bool = False
 
 
-@dataclass(slots=True)
-class File:
+class File(msgspec.Struct):
     """One file: in `block` from `offset`, or without data (`block` is -1). `mode` is that of Unix, 0 if unknown."""
 
     name: str
@@ -70,8 +67,7 @@ class File:
     anti: bool = False
 
 
-@dataclass(slots=True)
-class Header:
+class Header(msgspec.Struct):
     """What the header says. `encoded` is set when it was packed, and then `blocks[0]` holds the real one."""
 
     blocks: list[Block]

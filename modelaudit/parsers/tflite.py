@@ -6,7 +6,6 @@ read before is given.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 
 import msgspec
 
@@ -82,15 +81,14 @@ class Buffer(msgspec.Struct, frozen=True, gc=False):
     place: int
 
 
-@dataclass(slots=True)
-class Model:
+class Model(msgspec.Struct):
     """What was read. `end` is the last byte that any of it covers; `exact` when everything was looked at."""
 
     version: int = 0
-    codes: list[Code] = field(default_factory=list)
-    subgraphs: list[Subgraph] = field(default_factory=list)
-    buffers: list[Buffer] = field(default_factory=list)
-    metadata: list[tuple[bytes, int]] = field(default_factory=list)
+    codes: list[Code] = msgspec.field(default_factory=list)
+    subgraphs: list[Subgraph] = msgspec.field(default_factory=list)
+    buffers: list[Buffer] = msgspec.field(default_factory=list)
+    metadata: list[tuple[bytes, int]] = msgspec.field(default_factory=list)
     end: int = 0
     exact: bool = True
     stop: ParseError | LimitExceeded | None = None

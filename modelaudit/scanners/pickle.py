@@ -6,9 +6,10 @@ named; a conditional one (getattr, partial, …) is as good as what its argument
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Final, TypeAlias
+
+import msgspec
 
 from modelaudit.blob import Blob
 from modelaudit.catalogue.callables import Level, Verdict
@@ -261,8 +262,7 @@ class _Report:
             yield Hit("pickle-nested", first.offset, evidence, severity)
 
 
-@dataclass(slots=True)
-class _Payload:
+class _Payload(msgspec.Struct):
     offset: int
     what: str
     encoding: str

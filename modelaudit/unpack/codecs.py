@@ -8,10 +8,10 @@ import bz2
 import lzma
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
 
 import lz4.frame
+import msgspec
 import zstandard
 
 from modelaudit.limits import MIB
@@ -109,8 +109,7 @@ class _Zstd:
         return out
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
+class Opened(msgspec.Struct, frozen=True):
     """A frame: bytes to skip before what `decoder` takes, and the bytes of the trailer behind that."""
 
     skipped: int

@@ -1,7 +1,8 @@
 """Compressed bytes as a blob, unpacked on demand and under a budget."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from modelaudit.blob import Blob, BytesBlob, Place, SliceBlob
 from modelaudit.errors import LimitExceeded, ParseError
@@ -99,8 +100,7 @@ def _skippable(head: bytes) -> bool:
     return len(head) >= 8 and head[0] & 0xF0 == 0x50 and head[1:4] == b"\x2a\x4d\x18"
 
 
-@dataclass(slots=True)
-class _Pass:
+class _Pass(msgspec.Struct):
     """A decoder on its way through the frame at `frame`: its bytes begin at `start`, the next ones are at `place`."""
 
     decoder: Decoder

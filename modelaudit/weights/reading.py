@@ -1,8 +1,8 @@
 """Tensors from bytes to one number an output, piece by piece. Imported only when numpy is loaded."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -14,8 +14,7 @@ Floats = npt.NDArray[np.float64]
 _PIECE_BYTES = 1 * MIB  # a piece and what is computed from it stay in the caches and below 10 MiB of memory
 
 
-@dataclass(frozen=True, slots=True)
-class Layer:
+class Layer(msgspec.Struct, frozen=True):
     """One tensor: the root mean square of its numbers, and how many of them are none."""
 
     weights: Weights

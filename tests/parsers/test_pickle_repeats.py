@@ -1,7 +1,6 @@
 """Stretches of opcodes that come again are done all at once: the same comes out as when each opcode is followed."""
 
 import base64
-import dataclasses
 import datetime
 import decimal
 import pickle
@@ -11,6 +10,7 @@ import struct
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -66,8 +66,8 @@ def _told(value: object) -> object:
         return (value.path, value.named, value.called, value.offset)
     if isinstance(value, tuple | list):
         return [_told(part) for part in value]
-    if dataclasses.is_dataclass(value):
-        fields = (getattr(value, field.name) for field in dataclasses.fields(value) if field.name != "slot")
+    if isinstance(value, msgspec.Struct):
+        fields = (getattr(value, name) for name in value.__struct_fields__ if name != "slot")
         return [type(value).__name__, *(_told(part) for part in fields)]
     return value
 

@@ -1,7 +1,8 @@
 """What a configuration file says, whatever its syntax: mappings with every pair, lists, tags and scalars."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+
+import msgspec
 
 Path = tuple[object, ...]  # nested pairs (path of the parent, key or index); () is the root
 ROOT: Path = ()
@@ -25,8 +26,7 @@ class Pairs(list[tuple[str, object]]):
         return {name for name, _ in self}
 
 
-@dataclass(slots=True, frozen=True)
-class Tagged:
+class Tagged(msgspec.Struct, frozen=True):
     """A value with an explicit YAML tag, written out in full. `line` counts from 1."""
 
     tag: str
@@ -34,15 +34,13 @@ class Tagged:
     line: int
 
 
-@dataclass(slots=True, frozen=True)
-class Alias:
+class Alias(msgspec.Struct, frozen=True):
     """A YAML alias, not followed."""
 
     name: str
 
 
-@dataclass(slots=True)
-class Document:
+class Document(msgspec.Struct):
     """One file. `roots` are its documents (YAML may have several).
 
     `broken` says what ended the reading early. `expanded` is how many nodes the file has when its aliases are
@@ -51,13 +49,13 @@ class Document:
     """
 
     syntax: str
-    roots: list[object] = field(default_factory=list)
+    roots: list[object] = msgspec.field(default_factory=list)
     broken: str | None = None
     too_deep: int = 0
     nodes: int = 0
     expanded: int = 0
     cyclic: str | None = None
-    entities: list[str] = field(default_factory=list)
+    entities: list[str] = msgspec.field(default_factory=list)
 
 
 def walk(root: object, path: Path = ROOT) -> Iterator[tuple[Path, object]]:

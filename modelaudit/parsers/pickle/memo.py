@@ -3,8 +3,9 @@
 from array import array
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final, Protocol, TypeAlias
+
+import msgspec
 
 from modelaudit.parsers.pickle.values import Special, Unknown, Value
 
@@ -29,8 +30,7 @@ class Shape(Protocol):
         """What stands in place of one of `memoized` in the stretch from `begin` to `end`."""
 
 
-@dataclass(slots=True, frozen=True)
-class _Late:
+class _Late(msgspec.Struct, frozen=True):
     """Entries that stretches of one shape made: the first begins at `begin`, each next one where one ends."""
 
     shape: Shape

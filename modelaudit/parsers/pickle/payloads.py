@@ -9,9 +9,10 @@ import bz2
 import re
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import islice
 from typing import Final
+
+import msgspec
 
 from modelaudit.blob import Blob, BytesBlob
 from modelaudit.parsers.pickle.opcodes import BYTES, CODES, NAMES
@@ -66,8 +67,7 @@ def beginnings(data: bytes, begin: int, end: int) -> Iterator[tuple[int, int]]:
             yield found.span()
 
 
-@dataclass(slots=True)
-class Allowance:
+class Allowance(msgspec.Struct):
     """Bytes that may still be decoded out of the literals of one stream."""
 
     left: int = 1 << 30

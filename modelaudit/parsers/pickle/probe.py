@@ -6,8 +6,9 @@ take from a stack that is empty.
 
 import re
 import sys
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from modelaudit.blob import Blob
 from modelaudit.parsers.pickle.opcodes import CODES, COUNT_BYTES, LINES, NAMES, SIGNED_COUNT, SIZE
@@ -47,8 +48,7 @@ _SILENT: Final = frozenset({"PROTO", "FRAME", "POP", "APPEND", "BUILD", "SETITEM
 _PUTS: Final = frozenset({"PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"})
 
 
-@dataclass(slots=True)
-class Probe:
+class Probe(msgspec.Struct):
     """What the first opcodes are. `end` is the offset after STOP when `stopped`."""
 
     opcodes: int = 0

@@ -11,10 +11,11 @@ changes a container.
 import re
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import chain, repeat
 from struct import Struct
 from typing import TYPE_CHECKING, Final
+
+import msgspec
 
 from modelaudit.parsers.pickle.opcodes import BYTES, CODES, COUNT_BYTES, SIZE, TEXTS
 from modelaudit.parsers.pickle.payloads import SUSPECT, beginnings
@@ -59,8 +60,7 @@ class _Unlike(Exception):
     """The stretch does something that only the machine follows."""
 
 
-@dataclass(slots=True, frozen=True)
-class _Literal:
+class _Literal(msgspec.Struct, frozen=True):
     """A literal that is looked into: its opcode, the place of its argument in the stretch learnt, its length."""
 
     op: int

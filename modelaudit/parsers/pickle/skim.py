@@ -9,8 +9,9 @@ or calls: from there on only the machine knows what the stream does.
 import re
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from modelaudit.blob import Blob
 from modelaudit.parsers.pickle.opcodes import ACTIVE, BYTES, CODES, COUNT_BYTES, LINES, SIGNED_COUNT, SIZE, TEXTS
@@ -45,8 +46,7 @@ def _run() -> re.Pattern[bytes]:
 _RUN: Final = _run()
 
 
-@dataclass(frozen=True, slots=True)
-class Skimmed:
+class Skimmed(msgspec.Struct, frozen=True):
     """How far the first pass came.
 
     `end` is the offset after STOP when `stopped`, else the offset of the opcode at which it ended. `active` is

@@ -9,14 +9,14 @@
 Literals as offsets keep a vocabulary of millions of words at eight bytes a word.
 """
 
-from dataclasses import dataclass, field
 from typing import Final, TypeAlias
+
+import msgspec
 
 WRAPPER: Final = "NumpyArrayWrapper"  # joblib's class behind whose state an array's raw bytes stand, see `arrays`
 
 
-@dataclass(slots=True, eq=False)
-class Global:
+class Global(msgspec.Struct, eq=False):
     """Something that the stream names, or reaches by a call that was followed: `module`, dotted `name`.
 
     One object for each in a stream. An empty `name` is the module itself. `via` is the expression that
@@ -50,16 +50,14 @@ class Global:
         return f"{self.module}.{self.name}" if self.name else self.module
 
 
-@dataclass(slots=True, eq=False)
-class Instance:
+class Instance(msgspec.Struct, eq=False):
     """What calling `of` gave. One object for each `of`: which of a million instances it is does not matter."""
 
     of: Global
     slot: int = -1
 
 
-@dataclass(slots=True, eq=False)
-class Call:
+class Call(msgspec.Struct, eq=False):
     """A call whose arguments matter: `func(*args)`. `state` is what BUILD gave to the result."""
 
     func: "Value"
@@ -70,8 +68,7 @@ class Call:
     slot: int = -1
 
 
-@dataclass(slots=True, eq=False)
-class Attribute:
+class Attribute(msgspec.Struct, eq=False):
     """`getattr(owner, name)` of something that is not a module, class or function."""
 
     owner: "Value"
@@ -79,8 +76,7 @@ class Attribute:
     slot: int = -1
 
 
-@dataclass(slots=True, eq=False)
-class Persistent:
+class Persistent(msgspec.Struct, eq=False):
     """What the loader's `persistent_load` makes of a persistent id; `key` and `kind` those of a torch storage."""
 
     slot: int = -1
@@ -88,8 +84,7 @@ class Persistent:
     kind: str = ""
 
 
-@dataclass(slots=True, eq=False)
-class Unknown:
+class Unknown(msgspec.Struct, eq=False):
     """A value that could be anything, a function included: nothing that depends on it is called harmless."""
 
     slot: int = -1
@@ -103,8 +98,7 @@ Plain: TypeAlias = str | bytes | int | float | list["Plain"] | tuple["Plain", ..
 # --- events: what a pass over a stream tells, in the order of the stream ---------------------------------
 
 
-@dataclass(slots=True, frozen=True)
-class Named:
+class Named(msgspec.Struct, frozen=True):
     """First naming of `what` in the stream, at `offset`."""
 
     what: Global
@@ -112,8 +106,7 @@ class Named:
     opcode: str
 
 
-@dataclass(slots=True, frozen=True)
-class Called:
+class Called(msgspec.Struct, frozen=True):
     """First call of `what`. `shown` is the call as an expression; `code` the source text that it would run.
 
     `decoded` is set when that text comes out of decoding functions.
@@ -127,8 +120,7 @@ class Called:
     decoded: bool = False
 
 
-@dataclass(slots=True, frozen=True)
-class Computed:
+class Computed(msgspec.Struct, frozen=True):
     """A name or callable that is only known when the stream runs. `called`: and the stream calls it."""
 
     offset: int
@@ -137,8 +129,7 @@ class Computed:
     called: bool = False
 
 
-@dataclass(slots=True, frozen=True)
-class Wrote:
+class Wrote(msgspec.Struct, frozen=True):
     """BUILD, SETITEM(S) or APPEND(S) on `target`, which is no container or instance of the stream's own.
 
     `kind` says what it is: `global`, `tensor`, `data`, `unknown`; or `setstate` when a `__setstate__` is planted.
@@ -150,8 +141,7 @@ class Wrote:
     kind: str
 
 
-@dataclass(slots=True, frozen=True)
-class Executed:
+class Executed(msgspec.Struct, frozen=True):
     """The class `target` executes `text`, which the state of its object holds; None when it cannot be known."""
 
     offset: int
@@ -160,8 +150,7 @@ class Executed:
     text: str | None
 
 
-@dataclass(slots=True, frozen=True)
-class Extension:
+class Extension(msgspec.Struct, frozen=True):
     """EXT1, EXT2 or EXT4 with a code that the stream itself did not register."""
 
     offset: int
@@ -169,8 +158,7 @@ class Extension:
     code: int
 
 
-@dataclass(slots=True, frozen=True)
-class Nested:
+class Nested(msgspec.Struct, frozen=True):
     """A payload inside a literal or computed value.
 
     Raw bytes stand in the blob at `offset` for `length` bytes and `data` is None; decoded ones are `data`.
@@ -185,23 +173,20 @@ class Nested:
     loader: Global | None = None
 
 
-@dataclass(slots=True, frozen=True)
-class Broken:
+class Broken(msgspec.Struct, frozen=True):
     """The stream breaks the rules at `offset`; a loader stops there."""
 
     offset: int
     why: str
 
 
-@dataclass(slots=True, frozen=True)
-class WrongFrame:
+class WrongFrame(msgspec.Struct, frozen=True):
     """A FRAME at `offset` that does not end where an opcode ends."""
 
     offset: int
 
 
-@dataclass(slots=True, frozen=True)
-class Raw:
+class Raw(msgspec.Struct, frozen=True):
     """joblib reads the bytes from `offset` to `end` itself; `pickle`: they are a whole pickle, `end` unknown."""
 
     offset: int
@@ -209,8 +194,7 @@ class Raw:
     pickle: bool
 
 
-@dataclass(slots=True, frozen=True)
-class Unread:
+class Unread(msgspec.Struct, frozen=True):
     """Something at `offset` that was not looked into, and why."""
 
     offset: int
@@ -222,8 +206,7 @@ Event: TypeAlias = (
 )
 
 
-@dataclass(slots=True, frozen=True)
-class Tensor:
+class Tensor(msgspec.Struct, frozen=True):
     """A torch tensor over the storage `key`, of elements of `kind` (`Float`); `start` and `strides` in elements."""
 
     name: str
@@ -234,8 +217,7 @@ class Tensor:
     strides: tuple[int, ...]
 
 
-@dataclass(slots=True)
-class Outcome:
+class Outcome(msgspec.Struct):
     """Where a pass over one pickle ended: after STOP when `stopped`, else where it broke.
 
     `storages` maps the keys of the torch storages that persistent ids named to their length in bytes; `tensors` are
@@ -245,7 +227,7 @@ class Outcome:
 
     end: int = 0
     stopped: bool = False
-    storages: dict[str, int] = field(default_factory=dict)
-    tensors: list[Tensor] = field(default_factory=list)
+    storages: dict[str, int] = msgspec.field(default_factory=dict)
+    tensors: list[Tensor] = msgspec.field(default_factory=list)
     keys: tuple[str, ...] = ()
     forgotten: bool = False

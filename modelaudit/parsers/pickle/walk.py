@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final, TypeAlias
+
+import msgspec
 
 from modelaudit.blob import Blob, SliceBlob
 from modelaudit.parsers.pickle.machine import run
@@ -34,8 +35,7 @@ _PLAIN_BYTES: Final = 33  # the longest of them
 _START: Final = re.compile(rb"\x80[\x01-\x05]|c[A-Za-z_][\w.]{0,99}\r?\n[A-Za-z_]|\([a-z_][\w.]{0,99}\n|[(\]}][lpdcq]")
 
 
-@dataclass(slots=True, frozen=True)
-class Gap:
+class Gap(msgspec.Struct, frozen=True):
     """Bytes that are part of no pickle. `kind` is `gap` between pickles, `trailing` after the last, `raw`."""
 
     offset: int
@@ -43,8 +43,7 @@ class Gap:
     kind: str
 
 
-@dataclass(slots=True, frozen=True)
-class Ended:
+class Ended(msgspec.Struct, frozen=True):
     """One pickle of the stream ended. `legacy`: it is part of a torch file of the old format."""
 
     start: int

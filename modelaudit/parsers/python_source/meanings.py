@@ -1,13 +1,13 @@
 """What an expression of a source may stand for."""
 
-from dataclasses import dataclass
 from typing import TypeAlias
+
+import msgspec
 
 from modelaudit.parsers.python_source.scopes import Definition
 
 
-@dataclass(frozen=True, slots=True)
-class Path:
+class Path(msgspec.Struct, frozen=True):
     """Something that is reached by a dotted name; `()` after a part stands for what its call gives.
 
     `hidden` says that the name was computed or looked up in a namespace instead of written down.
@@ -17,16 +17,14 @@ class Path:
     hidden: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Here:
+class Here(msgspec.Struct, frozen=True):
     """A function or class that the source defines, or an `instance` of the class."""
 
     node: Definition
     instance: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Constant:
+class Constant(msgspec.Struct, frozen=True):
     """A value that is computed. `plain` says that it stands in the source as such; `decoded` that it was decoded."""
 
     value: object

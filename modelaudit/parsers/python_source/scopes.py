@@ -2,8 +2,9 @@
 
 import ast
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Final, TypeAlias
+
+import msgspec
 
 Definition: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda
 
@@ -11,23 +12,20 @@ _HELD: Final = 8  # things that one name may be
 _FUNCTIONS: Final = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 
 
-@dataclass(slots=True)
-class Imported:
+class Imported(msgspec.Struct):
     """`import a.b as c` and `from a import b`: the dotted name."""
 
     path: str
 
 
-@dataclass(slots=True)
-class Piece:
+class Piece(msgspec.Struct):
     """Item `index` of what `value` gives: `a, b = f(), g()`."""
 
     value: ast.expr
     index: int
 
 
-@dataclass(slots=True)
-class Passed:
+class Passed(msgspec.Struct):
     """What a call hands to a parameter: `value`, as it reads in the `scope` of the call."""
 
     value: ast.expr
@@ -37,14 +35,13 @@ class Passed:
 Bound: TypeAlias = ast.expr | Imported | Piece | Passed | Definition
 
 
-@dataclass(slots=True, eq=False)
-class Scope:
+class Scope(msgspec.Struct, eq=False):
     """The names of one module, class or function. `owner` is None for the module."""
 
     owner: Definition | None
     parent: "Scope | None"
-    names: dict[str, list[Bound]] = field(default_factory=dict)
-    added: dict[str, list[ast.expr]] = field(default_factory=dict)  # by `name += …`, in the order of the text
+    names: dict[str, list[Bound]] = msgspec.field(default_factory=dict)
+    added: dict[str, list[ast.expr]] = msgspec.field(default_factory=dict)  # by `name += …`, in the order of the text
 
     def bind(self, name: str, value: Bound) -> None:
         """Add `value` to what `name` may be."""

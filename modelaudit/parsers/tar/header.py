@@ -5,7 +5,8 @@ Readers differ in what they make of a number or a name that no writer writes; bo
 
 import re
 import zlib
-from dataclasses import dataclass
+
+import msgspec
 
 from modelaudit.errors import ParseError
 
@@ -19,8 +20,7 @@ _LARGEST = (1 << 63) - 1  # what readers in C have room for
 _OCTAL = re.compile(rb"[0-7]*\Z")
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(msgspec.Struct, frozen=True):
     """What the block says. `odd` names its numbers that readers understand differently.
 
     `alias` is the name for readers that prepend the prefix whatever the magic says (Python's tarfile), else empty.

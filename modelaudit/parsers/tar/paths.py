@@ -1,7 +1,8 @@
 """Where the paths of an archive lead once its symbolic links are followed, as an operating system follows them."""
 
 import enum
-from dataclasses import dataclass, field
+
+import msgspec
 
 _HOPS = 40  # links followed for one path; Linux gives up there as well (path_resolution(7))
 _STEPS = 2048  # parts of one path; PATH_MAX is 4096 bytes
@@ -16,9 +17,8 @@ class Leads(enum.Enum):
     MAZE = enum.auto()
 
 
-@dataclass(slots=True)
-class _Node:
-    below: dict[str, "_Node"] = field(default_factory=dict)
+class _Node(msgspec.Struct):
+    below: dict[str, "_Node"] = msgspec.field(default_factory=dict)
     target: str | None = None
 
 

@@ -1,7 +1,8 @@
 """The records of pax headers (POSIX.1-2017, pax, extended header), `length key=value` each."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+import msgspec
 
 from modelaudit.parsers.tar.header import decoded
 
@@ -9,8 +10,7 @@ _MOST_DIGITS = 20
 LARGE_BYTES = 8 << 30  # sizes from here on do not fit in a header's octal field
 
 
-@dataclass(slots=True)
-class Records:
+class Records(msgspec.Struct):
     """Keys and values in order, the last of a key being what counts. `broken` when one of them makes no sense."""
 
     pairs: list[tuple[str, str]]

@@ -5,7 +5,8 @@ decimal lines before the data.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+import msgspec
 
 from modelaudit.blob import Blob, read
 from modelaudit.errors import LimitExceeded, ParseError
@@ -16,8 +17,7 @@ _PIECES = 65_536  # pieces of one member; each is at least a block of a real fil
 _MAP_BYTES = 4 << 20  # the map in front of the data, in pax 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class Sparse:
+class Sparse(msgspec.Struct, frozen=True):
     """A member of `size` bytes of which `pieces` (offset, length) are stored, one after the other, at `data`."""
 
     size: int

@@ -1,7 +1,8 @@
 """From header to header through a tar, with as few questions as the sizes of its members allow."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+
+import msgspec
 
 from modelaudit.blob import Blob, read
 from modelaudit.errors import LimitExceeded, ParseError
@@ -35,8 +36,7 @@ _RESYNC_BYTES = 64 * MIB  # searched for the next header behind damage, as GNU t
 _WITHOUT_DATA = frozenset((HARD_LINK, SYMBOLIC_LINK, FOLDER, *DEVICES))
 
 
-@dataclass(slots=True)
-class Member:
+class Member(msgspec.Struct):
     """One member: `offset` and `size` of its stored bytes, `kind` as the header's type flag, `at` its header.
 
     `names` are what readers call it, `name` being the one that most do; `odd` are words for what they disagree
@@ -58,23 +58,21 @@ class Member:
     broken: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Damage:
+class Damage(msgspec.Struct, frozen=True):
     """Bytes from `start` to `end` where a header should be; at `end` is the next one, or nothing more."""
 
     start: int
     end: int
 
 
-@dataclass(slots=True)
-class _Told:
+class _Told(msgspec.Struct):
     """What the extended headers before a member say about it."""
 
-    names: list[str] = field(default_factory=list)
-    links: list[str] = field(default_factory=list)
-    records: pax.Records = field(default_factory=lambda: pax.Records([]))
-    odd: list[str] = field(default_factory=list)
-    others: list[str] = field(default_factory=list)
+    names: list[str] = msgspec.field(default_factory=list)
+    links: list[str] = msgspec.field(default_factory=list)
+    records: pax.Records = msgspec.field(default_factory=lambda: pax.Records([]))
+    odd: list[str] = msgspec.field(default_factory=list)
+    others: list[str] = msgspec.field(default_factory=list)
     any: bool = False
 
 
