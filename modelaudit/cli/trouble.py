@@ -1,13 +1,14 @@
 """The command line's top: whatever goes wrong is one line for people and an exit code, never a traceback."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 
 from modelaudit.cli import stopping
 from modelaudit.errors import ModelauditError, SinkClosed
 from modelaudit.workers.launch import Nursery
 
+_WITHOUT = frozenset(("--dry-run", "--help", "-h"))  # no worker is needed
 UNUSABLE = 2  # exit code: something could not be scanned, or the usage was wrong
 
 
@@ -38,13 +39,14 @@ def _run(arguments: Sequence[str]) -> int:
         return 0
     with ExitStack() as stack:  # around the block whose end may bring a signal
         with stopping.held():
+            nursery = _nursery(arguments, stack)
             from modelaudit.cli import quick
 
             asked = quick.scan_of(arguments)
             if asked is None:
+                stack.close()  # typer may answer without a scan, and a scan starts its own
                 from modelaudit.cli.app import app
             else:
-                nursery = _nursery(asked.flags, stack)
                 from modelaudit.cli.audit import execute
                 from modelaudit.settings import resolve
         if asked is None:
@@ -53,9 +55,9 @@ def _run(arguments: Sequence[str]) -> int:
         return execute(resolve(asked.paths, asked.flags, config=asked.config, targets=asked.targets), nursery)
 
 
-def _nursery(flags: Mapping[str, object], stack: ExitStack) -> Nursery | None:
-    """Where workers will come from: it loads what they need while we load the rest. `stack` closes it."""
-    if "dry_run" in flags:
+def _nursery(arguments: Sequence[str], stack: ExitStack) -> Nursery | None:
+    """Where the workers of a scan come from: it loads what they need while we load the rest. `stack` closes it."""
+    if arguments[:1] != ["scan"] or not _WITHOUT.isdisjoint(arguments):
         return None
     try:
         nursery = Nursery()
