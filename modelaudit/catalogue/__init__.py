@@ -5,12 +5,14 @@ A format file holds one `[format]` table, any number of `[[format.signature]]` a
 `catalogue/callables/` and are read by `catalogue.callables`.
 """
 
-from pathlib import Path
+import os
 
 import msgspec
 
-from modelaudit.catalogue.tables import table
+from modelaudit.catalogue.tables import Place, tables_in
 from modelaudit.model import Severity
+
+_FOLDER = os.path.dirname(__file__)
 
 
 class Signature(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -81,21 +83,21 @@ class Catalogue(msgspec.Struct, frozen=True):
     rules: dict[str, Rule]
 
 
-def load(folder: Path | None = None) -> Catalogue:
+def load(folder: Place = _FOLDER) -> Catalogue:
     """Read every format file in `folder` (default: the ones that ship).
 
     Raises `ValueError` when a file's name is not its format's id, or an id is defined twice.
     """
     formats: dict[str, Format] = {}
     rules: dict[str, Rule] = {}
-    for path in sorted((folder or Path(__file__).parent).glob("*.toml")):
-        entry = msgspec.convert(table(path), _File)
+    for name, content in tables_in(folder):
+        entry = msgspec.convert(content, _File)
         if entry.format is not None:
-            if entry.format.id != path.stem:
-                raise ValueError(f"{path.name}: format id {entry.format.id!r} is not the file's name")
+            if entry.format.id != name:
+                raise ValueError(f"{name}.toml: format id {entry.format.id!r} is not the file's name")
             formats[entry.format.id] = entry.format
         for rule in entry.rule:
             if rule.id in rules:
-                raise ValueError(f"{path.name}: rule {rule.id!r} is defined twice")
+                raise ValueError(f"{name}.toml: rule {rule.id!r} is defined twice")
             rules[rule.id] = rule
     return Catalogue(formats, rules)

@@ -3,19 +3,18 @@
 Source: `flax.serialization` (`_ndarray_to_bytes`, `_MsgpackExtType`), and numpy's and ml_dtypes' names of dtypes.
 """
 
-import re
-
 import msgspec
 
 from modelaudit.blob import Blob
 from modelaudit.errors import ParseError
+from modelaudit.late import late
 from modelaudit.parsers.msgpack import Body
 
 NDARRAY, COMPLEX, SCALAR = 1, 2, 3
 TIMESTAMP = -1  # of MessagePack itself
 _HEAD_BYTES = 512  # more than the header of an array of 32 dimensions
 _DIMENSIONS = 64  # numpy's most; more is no array
-_BITS = re.compile(r"(?:u?int|float|complex|str|bytes|void)(\d+)(?:_e\dm\d\w*)?|(bfloat)16\w*")
+_BITS = late(r"(?:u?int|float|complex|str|bytes|void)(\d+)(?:_e\dm\d\w*)?|(bfloat)16\w*")
 _NAMED = {"bool": 8, "datetime64": 64, "timedelta64": 64}
 _INTEGERS = {0xCC: 1, 0xCD: 2, 0xCE: 4, 0xCF: 8}
 _LENGTHS = {0xC4: 1, 0xC5: 2, 0xC6: 4, 0xD9: 1, 0xDA: 2, 0xDB: 4}

@@ -8,6 +8,8 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
+from modelaudit.late import late
+
 CHARS: Final = 16_384  # of one computed value; a name or a command is shorter, a payload is decoded elsewhere
 ITEMS: Final = 1024  # of one computed list
 
@@ -23,8 +25,8 @@ class Unknown:
 
 UNKNOWN: Final = Unknown()
 
-_WIDE = re.compile(r"\*|\d{4,}")
-_FIELD = re.compile(r"\{\{|\}\}|\{(?P<name>\w*)(?:!(?P<how>[rsa]))?(?::(?P<spec>[^{}]{0,16}))?\}")
+_WIDE = late(r"\*|\d{4,}")
+_FIELD = late(r"\{\{|\}\}|\{(?P<name>\w*)(?:!(?P<how>[rsa]))?(?::(?P<spec>[^{}]{0,16}))?\}")
 _FAULTS = (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, ArithmeticError, LookupError)
 
 

@@ -16,6 +16,7 @@ import msgspec
 
 from modelaudit.blob import Blob
 from modelaudit.errors import LimitExceeded, ParseError
+from modelaudit.late import late
 from modelaudit.limits import Limits
 
 _WINDOW_BYTES = 64 * 1024  # looked at in one view
@@ -40,10 +41,10 @@ _COUNTS: dict[int, tuple[Literal["array", "map"], int]] = {
     0xDC: ("array", 2), 0xDD: ("array", 4), 0xDE: ("map", 2), 0xDF: ("map", 4),
 }  # fmt: skip
 # Many numbers, one after the other: stepped over by one search instead of one by one.
-_SCALAR = re.compile(
+_SCALAR = late(
     rb"[\x00-\x7f\xe0-\xff\xc0\xc2\xc3]|[\xcc\xd0].|[\xcd\xd1]..|[\xca\xce\xd2].{4}|[\xcb\xcf\xd3].{8}", re.DOTALL
 )
-_SCALARS = re.compile(rb"(?:%s){64,4096}+" % _SCALAR.pattern, re.DOTALL)
+_SCALARS = late(rb"(?:%s){64,4096}+" % _SCALAR.pattern, re.DOTALL)
 
 
 class Opened(msgspec.Struct, frozen=True):

@@ -7,13 +7,14 @@ import re
 
 from modelaudit.blob import Blob, RootBlob
 from modelaudit.errors import LimitExceeded, Missing, ParseError
+from modelaudit.late import late
 from modelaudit.limits import Limits
 from modelaudit.parsers import flax_arrays, msgpack
 
 _HEAD_BYTES = 4096
 _EVENTS = 200  # looked at; by then random bytes have long stumbled
-_NAME = re.compile(r"[A-Za-z_][\w ./:()\[\]<>#+,=@-]{2,}", re.ASCII)
-_PRINTABLE = re.compile(r"[^\x00-\x1f\x7f\\]*")
+_NAME = late(r"[A-Za-z_][\w ./:()\[\]<>#+,=@-]{2,}", re.ASCII)
+_PRINTABLE = late(r"[^\x00-\x1f\x7f\\]*")
 
 
 def is_state(blob: Blob, limits: Limits) -> bool:

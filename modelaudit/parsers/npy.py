@@ -14,6 +14,7 @@ import msgspec
 
 from modelaudit.blob import Blob, read
 from modelaudit.errors import LimitExceeded, ParseError
+from modelaudit.late import late
 
 MAGIC = b"\x93NUMPY"
 HEADER_MOST_BYTES = 10_000  # numpy's own max_header_size; longer ones it only reads when told to trust the file
@@ -22,11 +23,9 @@ _DESCR_NODES = 100_000  # dtype fields, over all levels
 _SHOWN_CHARS = 200
 _ADDRESSES = 1 << 64  # more bytes than that are not counted on
 
-_SIMPLE = re.compile(r"[<>|=]?([?bBhHiIlLqQefdgFDGSUVaOcmMpP]|[?biufcmMOSUVa])(\d*)(\[[^\]]*\])?")
+_SIMPLE = late(r"[<>|=]?([?bBhHiIlLqQefdgFDGSUVaOcmMpP]|[?biufcmMOSUVa])(\d*)(\[[^\]]*\])?")
 # Spellings that numpy never writes and still reads, their sizes left alone.
-_NAMED = re.compile(
-    r"(?:bool|u?int|float|complex|str|bytes|void|datetime|timedelta|u?long|half|single|double|c?long)\w*"
-)
+_NAMED = late(r"(?:bool|u?int|float|complex|str|bytes|void|datetime|timedelta|u?long|half|single|double|c?long)\w*")
 
 
 class Header(msgspec.Struct, frozen=True):

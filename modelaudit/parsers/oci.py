@@ -4,16 +4,16 @@ OCI Image Format Specification 1.1 (index, manifest, descriptor), Docker Image S
 """
 
 import hashlib
-import re
 from collections.abc import Iterator
 
 import msgspec
 
 from modelaudit.blob import Blob
+from modelaudit.late import late
 from modelaudit.limits import MIB
 
-_DIGEST = re.compile(r"[a-z0-9]+(?:[.+_-][a-z0-9]+)*:[a-zA-Z0-9=_-]+")
-_SHA256 = re.compile(r"(?:sha256[:-])?([0-9a-f]{64})(?:\.json)?")
+_DIGEST = late(r"[a-z0-9]+(?:[.+_-][a-z0-9]+)*:[a-zA-Z0-9=_-]+")
+_SHA256 = late(r"(?:sha256[:-])?([0-9a-f]{64})(?:\.json)?")
 _TEXT_BYTES = 4 * MIB  # what registries accept for a manifest
 
 

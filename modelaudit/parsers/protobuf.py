@@ -9,7 +9,6 @@ are merged, varints with needless bytes, and groups; so does this one. They refu
 beyond its end; so does this one, except where the file itself ends there: what is left is read then.
 """
 
-import re
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Final, NamedTuple
@@ -18,6 +17,7 @@ import msgspec
 
 from modelaudit.blob import Blob, read
 from modelaudit.errors import LimitExceeded, ParseError
+from modelaudit.late import late
 from modelaudit.parsers.leaps import GAP_BYTES, Leaps
 
 VARINT: Final = 0
@@ -36,7 +36,7 @@ _HEAD_BYTES = 20  # a tag and a length or a number, ten bytes each at most
 _FIELDS_MOST = 20_000_000  # at about a microsecond each; a graph of 100,000 nodes has a million
 _WORD = (1 << 64) - 1
 _TEXT = bytes(range(0x20, 0x7F)) + b"\t\n\r"
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.>/-]*")
+_NAME = late(r"[A-Za-z_][A-Za-z0-9_.>/-]*")
 
 
 class Field(NamedTuple):

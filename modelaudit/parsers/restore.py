@@ -4,15 +4,16 @@ import re
 
 from modelaudit.catalogue.callables import Level, Verdict
 from modelaudit.catalogue.callables.shipped import shipped
+from modelaudit.late import late
 
-_KEY = re.compile(
+_KEY = late(
     r"(?:\w+[_.-])?(?:restore|load|loader|deserializ\w*|unpickl\w*|decode|decoder|unpack|reconstruct\w*|transform|post_?load)"
     r"[_-]?(?:fn|func|function|callable|callback|hook|handler|class|method|impl|code)s?"
     r"|restorer|custom_(?:restore|load|loader|restorer)|restore|callback|entry_?point",
     re.IGNORECASE,
 )
-_PATH = re.compile(r"[A-Za-z_]\w*(?:[.:][A-Za-z_]\w*)+")
-_OWN = re.compile(
+_PATH = late(r"[A-Za-z_]\w*(?:[.:][A-Za-z_]\w*)+")
+_OWN = late(
     r"(?:orbax|flax|jax|jaxlib|numpy|optax|tensorstore|grain|clu|chex|haiku)[.:](?!.*(?:callback|eval|exec|pickle))"
 )
 

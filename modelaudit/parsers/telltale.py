@@ -10,49 +10,49 @@ import re
 from collections.abc import Iterator
 from contextlib import suppress
 
+from modelaudit.late import late
+
 _BEFORE, _AFTER = 40, 80  # characters shown around what was found
 
 _TEMPLATE = "a template that reaches Python's internals"  # only where an expression of one is open, see `_opening`
 _EXPRESSION = 400  # characters between the opening of an expression and what it reaches for
 
 _CODE = {
-    "Python code": re.compile(
+    "Python code": late(
         r"__import__\s*\(|\bos\.(?:system|popen|exec[lv]\w*|spawn\w*|remove|unlink)\s*\(|\bsubprocess\.\w+\s*\("
         r"|\b(?:eval|exec)(?:\(\s*[^)\s]|\s+\(\s*[\"'])|\b(?:pickle|marshal|cloudpickle|dill)\.loads?\s*\("
         r"|\bimport\s+(?:os|subprocess|socket|ctypes|pty)\b|\bimportlib\.import_module\s*\("
         r"|\b__(?:builtins|globals|subclasses|reduce|reduce_ex|class|mro|bases)__\b"
     ),
-    "Java code": re.compile(
+    "Java code": late(
         r"\bRuntime\s*\.\s*getRuntime\s*\(|\bnew\s+(?:java\.lang\.)?ProcessBuilder\b|\bjavax\.script\.\w+"
         r"|\bjava\.lang\.(?:Runtime|ProcessBuilder|reflect)\b|\bjava\.net\.URLClassLoader\b|\$\{jndi:"
     ),
-    "a command for a shell": re.compile(
+    "a command for a shell": late(
         r"\b(?:curl|wget)\s+[^|\n]{1,300}\|\s*(?:ba|z|da)?sh\b|/dev/tcp/|\b(?:ba)?sh\s+-[ci]\b|\bnc\s+-[lnv]*e\b"
         r"|\bpowershell(?:\.exe)?\s+-|\brm\s+-[rf]{2}\s"
     ),
-    _TEMPLATE: re.compile(r"__(?:class|mro|subclasses|globals|builtins|init)__"),
-    "a script for a browser": re.compile(r"<script\b|javascript:|\bon(?:error|load)\s*=\s*[\"']?\w+\(", re.IGNORECASE),
-    "a JAX callback into Python": re.compile(
+    _TEMPLATE: late(r"__(?:class|mro|subclasses|globals|builtins|init)__"),
+    "a script for a browser": late(r"<script\b|javascript:|\bon(?:error|load)\s*=\s*[\"']?\w+\(", re.IGNORECASE),
+    "a JAX callback into Python": late(
         r"\b(?:host_callback|pure_callback|io_callback|id_tap|id_print|xla_(?:ffi_)?python_(?:cpu|gpu)_callback)\b"
         r"|\bjax\.experimental\.host_callback\b|\bjax\.debug\.callback\b"
     ),
 }
-_HEX = re.compile(r"(?:[0-9A-Fa-f]{2}){16,}")
-_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{20,}={0,2}")
+_HEX = late(r"(?:[0-9A-Fa-f]{2}){16,}")
+_BASE64 = late(r"[A-Za-z0-9+/_-]{20,}={0,2}")
 # How pickles and what holds them begin.
-_BEGINNING = re.compile(
-    rb"\x80[\x01-\x05]|[c(\]}]|\x1f\x8b|x[\x01\x5e\x9c\xda]|PK\x03\x04|BZh|\xfd7zXZ|\x28\xb5\x2f\xfd"
-)
-_WRITTEN = re.compile(rb"[c(][^\n]{0,200}\n")
+_BEGINNING = late(rb"\x80[\x01-\x05]|[c(\]}]|\x1f\x8b|x[\x01\x5e\x9c\xda]|PK\x03\x04|BZh|\xfd7zXZ|\x28\xb5\x2f\xfd")
+_WRITTEN = late(rb"[c(][^\n]{0,200}\n")
 # Bytes as they are: beginnings that tensor data or text would not have by chance.
-_BINARY = re.compile(
+_BINARY = late(
     rb"\x80[\x02-\x05][\x95}\](cqKX\x8cGNM\x58\x63]|c[a-z_.]+\n[A-Za-z_.]+\n|\(i?[a-zS(dl]|\x1f\x8b\x08|PK\x03\x04|BZh[1-9]"
     rb"|\xfd7zXZ\0|\x28\xb5\x2f\xfd|\x7fELF|MZ[\x00\x50\x90]|\xcf\xfa\xed\xfe|\x93NUMPY|\x89HDF"
 )
 
 
 # One of these stands in everything that is found; most texts have none, and are done with one search.
-_HINT = re.compile(r"[({|=]|__|/dev/|sh\s|\s-|import|java|script|callback|id_", re.IGNORECASE)
+_HINT = late(r"[({|=]|__|/dev/|sh\s|\s-|import|java|script|callback|id_", re.IGNORECASE)
 
 
 def code(text: str) -> tuple[str, str] | None:

@@ -7,13 +7,13 @@ local header. `torch.export` has `<root>/archive_format`, TorchServe `MAR-INF/`.
 Source: torch/serialization.py, torch/csrc/jit/serialization, caffe2/serialize/inline_container.
 """
 
-import re
 from collections.abc import Sequence
 
 import msgspec
 
 from modelaudit.blob import Blob, SliceBlob
 from modelaudit.blob import read as read_bytes
+from modelaudit.late import late
 from modelaudit.limits import Limits
 from modelaudit.parsers.pickle.values import Tensor
 from modelaudit.parsers.torch_storages import storages
@@ -22,8 +22,8 @@ from modelaudit.parsers.zip.archive import Archive
 from modelaudit.parsers.zip.entries import DESCRIPTOR, DESCRIPTOR_BYTES, LOCAL_BYTES, UTF8, Entry
 from modelaudit.parsers.zip.layout import Starts
 
-_MARKS = re.compile(rb"/data\.pkl|/constants\.pkl|/byteorder|/\.data/|/archive_format|MAR-INF/MANIFEST\.json")
-_STORAGE = re.compile(rb"/(?:data|constants|tensors|traced_inputs)/\d+$|/weights/weight_\d+$|/\.data/\d+\.storage$")
+_MARKS = late(rb"/data\.pkl|/constants\.pkl|/byteorder|/\.data/|/archive_format|MAR-INF/MANIFEST\.json")
+_STORAGE = late(rb"/(?:data|constants|tensors|traced_inputs)/\d+$|/weights/weight_\d+$|/\.data/\d+\.storage$")
 _PICKLE_BYTES = 64 << 20  # of all pickles that are read for their persistent ids; real ones stay below 30 MiB
 _PICKLES = 64  # of one archive; a package of more has its tensors looked at one by one
 _ALIGNMENT = 64  # bytes; other values stand in `.storage_alignment`

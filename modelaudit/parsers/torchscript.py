@@ -11,6 +11,8 @@ from typing import Literal
 
 import msgspec
 
+from modelaudit.late import late
+
 Kind = Literal["operator", "member", "python", "import", "getattr", "alias"]
 
 # Between the parts of a dotted name: blanks, continued lines, comments, and the end of needless parentheses.
@@ -35,17 +37,17 @@ _TOKENS = rb"""
       )
     | (?P<foreign>\^\w+)(?=\s*\()
 """
-_TOKEN = re.compile(_TOKENS % {b"w": _W, b"skip": _SKIP}, re.VERBOSE | re.DOTALL)
+_TOKEN = late(_TOKENS % {b"w": _W, b"skip": _SKIP}, re.VERBOSE | re.DOTALL)
 # PyTorch writes no string in triple quotes. Where there are some, it is not worth telling strings from code.
-_TOKEN_OR_STRING = re.compile(_TOKENS % {b"w": _W, b"skip": b""}, re.VERBOSE | re.DOTALL)
-_TRIPLE = re.compile(rb"\"\"\"|'''")
-_DEFINED = re.compile(rb"\b(?:class|def)[ \t]+(\w+)|^[ \t]+(\w+)[ \t]*:", re.MULTILINE)
+_TOKEN_OR_STRING = late(_TOKENS % {b"w": _W, b"skip": b""}, re.VERBOSE | re.DOTALL)
+_TRIPLE = late(rb"\"\"\"|'''")
+_DEFINED = late(rb"\b(?:class|def)[ \t]+(\w+)|^[ \t]+(\w+)[ \t]*:", re.MULTILINE)
 # PyTorch writes `getattr(self.features, "0")` for a child whose name is no identifier; those of operators and methods
 # are identifiers.
-_CHILD = re.compile(rb",\s*\"(?![A-Za-z_]\w*\")[^\"\\\n]*\"\s*\)")
-_DEPTH = re.compile(rb"[(),]|\"(?:\\.|[^\"\\\n])*\"")
+_CHILD = late(rb",\s*\"(?![A-Za-z_]\w*\")[^\"\\\n]*\"\s*\)")
+_DEPTH = late(rb"[(),]|\"(?:\\.|[^\"\\\n])*\"")
 _OWNER_BYTES = 512  # of the value whose child is taken, as PyTorch prints it
-_START = re.compile(rb"\s*(?:class\s|def\s|op_version_set\s*=|import\s|from\s|\#|@|\w+\s*=[^=])")
+_START = late(rb"\s*(?:class\s|def\s|op_version_set\s*=|import\s|from\s|\#|@|\w+\s*=[^=])")
 
 
 class Use(msgspec.Struct, frozen=True):

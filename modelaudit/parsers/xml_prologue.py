@@ -12,6 +12,7 @@ import msgspec
 
 from modelaudit.blob import Blob
 from modelaudit.errors import ParseError
+from modelaudit.late import late
 from modelaudit.limits import Limits
 
 Expat = Literal["utf-8", "utf-16le", "utf-16be", "iso-8859-1"]
@@ -27,32 +28,32 @@ _MARKS: tuple[tuple[bytes, Expat | None], ...] = (
     (b"\xfe\xff", "utf-16be"),
 )
 # Without a mark, the first character tells: white space or `<`, in two bytes or four; and EBCDIC's `<?xm`.
-_WIDE = re.compile(rb"(?P<utf32>(?:[<\s]\0\0\0)|(?:\0\0\0[<\s])|Lo\xa7\x94)|(?P<le>[<\s]\0)|(?P<be>\0[<\s])")
-_DECLARATION = re.compile(r"\s*<\?xml\s(?P<body>[^?>]*+)\?>")
-_ENCODING = re.compile(r"encoding\s*=\s*[\"']([^\"']*)[\"']")
+_WIDE = late(rb"(?P<utf32>(?:[<\s]\0\0\0)|(?:\0\0\0[<\s])|Lo\xa7\x94)|(?P<le>[<\s]\0)|(?P<be>\0[<\s])")
+_DECLARATION = late(r"\s*<\?xml\s(?P<body>[^?>]*+)\?>")
+_ENCODING = late(r"encoding\s*=\s*[\"']([^\"']*)[\"']")
 # Encodings in which no byte of `<>&"'` is ever part of another character.
-_ASCII = re.compile(
+_ASCII = late(
     r"us-?ascii|ascii|iso[-_]?8859[-_]\d+|latin-?\d|windows-?\d+|cp\d+|koi8-\w+|macintosh|mac\w+|tis-?620"
     r"|gbk|gb2312|gb_?18030|big5(?:-hkscs)?|shift[_-]?jis|sjis|euc-(?:jp|kr|cn|tw)|utf-?8|utf8",
     re.IGNORECASE,
 )
-_UTF8 = re.compile(r"us-?ascii|ascii|utf-?8", re.IGNORECASE)
-_UTF16 = re.compile(r"utf[-_]?16(?:[-_]?[lb]e)?|ucs-?2|iso-10646-ucs-2|unicode", re.IGNORECASE)
+_UTF8 = late(r"us-?ascii|ascii|utf-?8", re.IGNORECASE)
+_UTF16 = late(r"utf[-_]?16(?:[-_]?[lb]e)?|ucs-?2|iso-10646-ucs-2|unicode", re.IGNORECASE)
 _QUOTED = r"(?:\"[^\"]*+\"|'[^']*+')"
-_SPACE = re.compile(r"\s*+")
-_COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
-_INSTRUCTION = re.compile(r"<\?(?P<target>[^\s?>]++)(?P<text>.*?)\?>", re.DOTALL)
-_DOCTYPE = re.compile(
+_SPACE = late(r"\s*+")
+_COMMENT = late(r"<!--.*?-->", re.DOTALL)
+_INSTRUCTION = late(r"<\?(?P<target>[^\s?>]++)(?P<text>.*?)\?>", re.DOTALL)
+_DOCTYPE = late(
     rf"<!DOCTYPE\s++(?P<name>[^\s>\[\"']++)(?P<ids>(?:[^\[>\"']++|{_QUOTED})*+)(?P<close>[\[>])", re.IGNORECASE
 )
-_REFERENCE = re.compile(r"%[^\s;<>]*+;")
-_DECLARED = re.compile(rf"<!(?:[^>\"']++|{_QUOTED})*+>")
-_SUBSET_END = re.compile(r"\]\s*+>")
-_ENTITY = re.compile(
+_REFERENCE = late(r"%[^\s;<>]*+;")
+_DECLARED = late(rf"<!(?:[^>\"']++|{_QUOTED})*+>")
+_SUBSET_END = late(r"\]\s*+>")
+_ENTITY = late(
     rf"<!ENTITY\s++(?P<parameter>%\s++)?+(?P<name>[^\s\"'>]++)\s++(?:(?P<value>{_QUOTED})|(?P<ids>[^>\"']*+(?:{_QUOTED}[^>\"']*+)*+))"
 )
-_LITERAL = re.compile(_QUOTED)
-_ROOT = re.compile(r"<(?![?!])([^\s/>\x00]{1,200})")
+_LITERAL = late(_QUOTED)
+_ROOT = late(r"<(?![?!])([^\s/>\x00]{1,200})")
 
 
 class Instruction(msgspec.Struct, frozen=True):

@@ -1,12 +1,12 @@
 """Core ML: which of its models are code of the application or lie elsewhere. Weights are not read."""
 
-import re
 from collections.abc import Iterator
 from contextlib import suppress
 
 from modelaudit import licensing
 from modelaudit.blob import Blob, read
 from modelaudit.errors import ParseError
+from modelaudit.late import late
 from modelaudit.limits import Limits
 from modelaudit.model import Asset, Child, Hit, License, Note
 from modelaudit.parsers.coreml import CUSTOM, LINKED, PIPELINES, Field, fields, is_model
@@ -19,7 +19,7 @@ _LICENSE = 4  # of Metadata
 _MODELS = 1  # of Pipeline
 _PIPELINE = 1  # of PipelineClassifier and PipelineRegressor, which wrap one
 _PLAIN_PIPELINE = 202
-_OUTSIDE = re.compile(r"(?:^|/)\.\.(?:/|$)|^/|^[A-Za-z][A-Za-z0-9+.-]*:")
+_OUTSIDE = late(r"(?:^|/)\.\.(?:/|$)|^/|^[A-Za-z][A-Za-z0-9+.-]*:")
 
 
 def fits(blob: Blob, limits: Limits, /) -> bool:

@@ -3,13 +3,13 @@
 The bodies of arrays are not read. Sources: `flax.serialization`; the MessagePack specification.
 """
 
-import re
 from collections.abc import Iterator
 
 from modelaudit.blob import Blob
 from modelaudit.catalogue.callables import Level
 from modelaudit.catalogue.callables.shipped import shipped
 from modelaudit.errors import LimitExceeded, ParseError
+from modelaudit.late import late
 from modelaudit.limits import Limits
 from modelaudit.model import Asset, Child, Evidence, Hit
 from modelaudit.parsers import flax_arrays, msgpack, restore, telltale
@@ -17,7 +17,7 @@ from modelaudit.parsers.msgpack_head import is_state
 
 _ADDRESSES = 1 << 63
 _CHUNKED = "__msgpack_chunked_array__"
-_INTERNAL = re.compile(
+_INTERNAL = late(
     r"__(?:reduce|reduce_ex|setstate|getstate|class|bases|base|mro|subclasses|globals|builtins|import|code|init|new|call"
     r"|getattr|getattribute|setattr|dict|del|module|wrapped|closure|self|func|loader|spec|main)__"
 )

@@ -4,12 +4,12 @@ The configuration of a Keras model, pickles that PyTables keeps in attributes, a
 dataset of bytes are children. Tensors are never read.
 """
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Final
 
 from modelaudit.blob import Blob, BytesBlob, RootBlob
 from modelaudit.errors import ParseError
+from modelaudit.late import late
 from modelaudit.limits import Limits
 from modelaudit.model import Asset, Child, Evidence, Hit, Note, Severity, Weights
 from modelaudit.parsers import pickle, telltale
@@ -23,18 +23,18 @@ _NAMES: Final = (".h5", ".hdf5", ".hdf", ".he5", ".h5ad", ".keras", ".mat", ".nc
 _HEAD_BYTES: Final = 48 * 1024  # of an object are always here
 _CONFIGURATIONS: Final = frozenset(("model_config", "training_config"))
 _KERAS: Final = frozenset(("keras_version", "model_config", "layer_names", "backend", "weight_names"))
-_OF_KERAS: Final = re.compile(r"/(?:layers|_layer_checkpoint_dependencies|model_weights|optimizer/vars)(?:/|\Z)")
+_OF_KERAS: Final = late(r"/(?:layers|_layer_checkpoint_dependencies|model_weights|optimizer/vars)(?:/|\Z)")
 _PAYLOAD_BYTES: Final = 16
 _PAYLOADS: Final = 10_000  # datasets of bytes whose beginnings are looked at
 _WEIGHTS: Final = 10_000  # datasets of numbers in one piece
 _EACH: Final = 100  # hits of one rule, and notes
-_CONFIGURATION: Final = re.compile(rb"\s*\{\s*\"(?:class_name\"|module\":\s*\"k)")  # of Keras, under whatever name
+_CONFIGURATION: Final = late(rb"\s*\{\s*\"(?:class_name\"|module\":\s*\"k)")  # of Keras, under whatever name
 _TEXT_LEAST: Final = 28  # bytes of a text; shorter ones hold no stream
 _TEXT_BYTES: Final = 1 << 20  # of a text that may be bytes in disguise
 _PADDING_BYTES: Final = 512
 _HOPS: Final = 64  # soft links followed one after another
 _LINKS: Final = 10_000  # soft links that are looked at for loops
-_AWAY: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*:|[\\/~]|(?:.*[\\/])?\.\.(?:[\\/]|\Z)")
+_AWAY: Final = late(r"[a-zA-Z][a-zA-Z0-9+.-]*:|[\\/~]|(?:.*[\\/])?\.\.(?:[\\/]|\Z)")
 
 
 def fits(blob: Blob, limits: Limits, /) -> bool:

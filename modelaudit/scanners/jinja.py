@@ -8,13 +8,14 @@ import builtins
 import re
 import types
 from collections.abc import Iterator
-from pathlib import PurePosixPath
+from posixpath import splitext
 from typing import Final
 
 from modelaudit.blob import Blob
 from modelaudit.catalogue.callables import Level
 from modelaudit.catalogue.callables.shipped import shipped
 from modelaudit.errors import LimitExceeded, ParseError
+from modelaudit.late import late
 from modelaudit.limits import Limits
 from modelaudit.model import Evidence, Hit, Severity
 from modelaudit.parsers.jinja import Use, parse, uses
@@ -23,8 +24,8 @@ from modelaudit.parsers.jinja.tree import TooDeep
 _HEAD_BYTES: Final = 4096
 _NAMES: Final = frozenset((".jinja", ".jinja2", ".j2"))
 _PLAIN_NAMES: Final = frozenset(("", ".txt", ".tmpl", ".tpl", ".template"))
-_MARK: Final = re.compile(rb"\{\{|\{%|\{#")
-_STATEMENT: Final = re.compile(rb"\{%[-+]?\s*(?:if|for|set|macro)\b")
+_MARK: Final = late(rb"\{\{|\{%|\{#")
+_STATEMENT: Final = late(rb"\{%[-+]?\s*(?:if|for|set|macro)\b")
 
 # Functions that are there in every template; what is taken from them is taken to get at Python.
 _GLOBALS: Final = frozenset(
@@ -39,7 +40,7 @@ _CODE: Final = frozenset(
      "spawnv", "system", "urlopen", "urlretrieve")
 )  # fmt: skip
 _PYTHON: Final = frozenset(("open", "getattr", "setattr", "vars", "globals", "locals", "breakpoint", "input", "type"))
-_DUNDER: Final = re.compile(r"__[a-zA-Z]+(?:_[a-zA-Z]+)*__")
+_DUNDER: Final = late(r"__[a-zA-Z]+(?:_[a-zA-Z]+)*__")
 # The names in double underscores to which Python gives a meaning, as a path to code may go through them. Others are a
 # library's own, such as `__dask_graph__`: what they lead to is what the program itself put into the value.
 _KINDS: Final = (object, type, super, property, classmethod, int, float, str, list, dict, set, BaseException, builtins)
@@ -52,11 +53,11 @@ _MEANT: Final = frozenset(
 )  # fmt: skip
 # Methods that every object of Python has and no message: each has the namespace of its module.
 _METHODS: Final = frozenset(("__init__", "__new__", "__call__", "__init_subclass__", "__enter__", "__exit__"))
-_CODE_TEXT: Final = re.compile(
+_CODE_TEXT: Final = late(
     r"__(?:class|globals|builtins|subclasses|mro|import|bases?|loader|dict)__|\bos\s*\.\s*(?:system|popen)\s*\("
     r"|\bsubprocess\s*\.\s*\w+\s*\(|\b__import__\s*\(|\beval\s*\(|\bexec\s*\("
 )
-_INSTRUCTION: Final = re.compile(
+_INSTRUCTION: Final = late(
     r"https?://|www\.|<(?:script|iframe|img)\b|!\[[^\]]{0,80}\]\(|\b(?:ignore|disregard|forget)\b.{0,40}\b(?:previous|earlier|above"
     r"|instructions?)\b|\b(?:never|not)\b.{0,20}\b(?:mention|reveal|disclose|tell)\b|\balways\b.{0,20}\b(?:recommend|include|append"
     r"|insert|suggest|use)\b|\b(?:curl|wget|pip install)\s",
@@ -73,7 +74,7 @@ def warm() -> None:
 
 def fits(blob: Blob, limits: Limits, /) -> bool:
     """Whether the name says that it is a template and the text agrees, or the text is plainly a chat template."""
-    ending = PurePosixPath(blob.place.name).suffix.lower()
+    ending = splitext(blob.place.name)[1].lower()
     if ending not in _NAMES and ending not in _PLAIN_NAMES:
         return False
     head = bytes(blob.view(0, _HEAD_BYTES))

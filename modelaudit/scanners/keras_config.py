@@ -8,6 +8,7 @@ from typing import Final
 from modelaudit.blob import Blob
 from modelaudit.catalogue.callables import Level
 from modelaudit.catalogue.callables.shipped import shipped
+from modelaudit.late import late
 from modelaudit.limits import Limits
 from modelaudit.model import Child, Evidence, Hit, Note, Severity
 from modelaudit.parsers import keras_config as parser
@@ -15,10 +16,10 @@ from modelaudit.parsers import telltale
 from modelaudit.parsers.keras_config import Named, Text
 from modelaudit.parsers.manifest.tree import Pairs, Path, shown
 
-_OBJECT: Final = re.compile(rb"\{\s*(?:[\"}]|$)")
+_OBJECT: Final = late(rb"\{\s*(?:[\"}]|$)")
 _LOOKED_AT_BYTES: Final = 256 * 1024  # of a blob that begins as JSON: objects up to this size are here anyway
-_ESCAPED: Final = re.compile(rb"\\u00(?:6[13cC]|73|5[fF])")  # letters of `class_` that no writer escapes
-_CLASS: Final = re.compile(rb"\"class_name\"\s*:")
+_ESCAPED: Final = late(rb"\\u00(?:6[13cC]|73|5[fF])")  # letters of `class_` that no writer escapes
+_CLASS: Final = late(rb"\"class_name\"\s*:")
 _KERAS: Final = frozenset(
     ("keras", "tf_keras", "keras_core", "keras_hub", "keras_nlp", "keras_cv", "tensorflow", "tensorflow_addons",
      "keras_contrib", "keras_applications", "keras_preprocessing", "keras_tuner", "keras_rs", "kerastuner")
@@ -27,7 +28,7 @@ _OWN: Final = frozenset(("", "builtins", "__main__", "__builtin__"))  # what Ker
 _OF_SYSTEM: Final = frozenset(("os", "posix", "nt", "subprocess", "sys", "ctypes", "pickle", "marshal", "importlib"))
 _SWITCHES: Final = frozenset(("enable_unsafe_deserialization", "disable_safe_mode", "SafeModeScope"))
 # Functions of Keras in these places are tools, not parts of a model.
-_TOOLS: Final = re.compile(
+_TOOLS: Final = late(
     r"(?:tensorflow\.)?(?:python\.)?(?:tf_)?keras\.(?:api\.)?(?:src\.)?(?:_tf_keras\.keras\.)?"
     r"(?:utils|config|saving|models|export|datasets|applications|preprocessing|callbacks|backend|tree|distribution"
     r"|visualization|wrappers|trainers|distillation|testing)(?:\..*)?"
@@ -36,12 +37,10 @@ _MODELS: Final = frozenset(("Functional", "Sequential", "Model"))
 _LOADERS: Final = frozenset(("TFSMLayer",))
 _PICKLED: Final = frozenset(("TorchModuleWrapper",))
 # What Keras writes for values that JSON has not.
-_SPECIAL: Final = re.compile(
-    r"__(?:keras_tensor|tensor|numpy|bytes|ellipsis|slice|lambda|typespec|tuple)__|__super_type__"
-)
-_ROLE: Final = re.compile(r"\w*(?:initializer|regularizer|constraint|activation|loss|optimizer|metrics?|fn|func)\Z")
-_DOTTED: Final = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*){1,12}", re.ASCII)
-_AWAY: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*:|[\\/~]|(?:.*[\\/])?\.\.(?:[\\/]|\Z)")
+_SPECIAL: Final = late(r"__(?:keras_tensor|tensor|numpy|bytes|ellipsis|slice|lambda|typespec|tuple)__|__super_type__")
+_ROLE: Final = late(r"\w*(?:initializer|regularizer|constraint|activation|loss|optimizer|metrics?|fn|func)\Z")
+_DOTTED: Final = late(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*){1,12}", re.ASCII)
+_AWAY: Final = late(r"[a-zA-Z][a-zA-Z0-9+.-]*:|[\\/~]|(?:.*[\\/])?\.\.(?:[\\/]|\Z)")
 _TEXT_LEAST: Final = 28  # characters; shorter ones hold neither code nor a stream
 _CHILDREN: Final = 1000
 _EACH: Final = 100  # hits of one rule

@@ -9,15 +9,16 @@ from collections.abc import Iterator
 from typing import Final
 
 from modelaudit.blob import Blob
+from modelaudit.late import late
 from modelaudit.limits import Limits
 from modelaudit.model import Asset, Evidence, Hit
 from modelaudit.parsers.zip import ends, names
 from modelaudit.parsers.zip.archive import Archive
 
-_MARK: Final = re.compile(rb"config\.json", re.IGNORECASE)
-_SECOND: Final = re.compile(rb"metadata\.json|model(?:_\d+)?\.weights\.|\.h5", re.IGNORECASE)
+_MARK: Final = late(rb"config\.json", re.IGNORECASE)
+_SECOND: Final = late(rb"metadata\.json|model(?:_\d+)?\.weights\.|\.h5", re.IGNORECASE)
 _ONCE: Final = ("config.json", "metadata.json", "model.weights.h5")
-_OWN: Final = re.compile(
+_OWN: Final = late(
     r"config\.json|metadata\.json|model(?:_\d+)?\.weights\.(?:h5|npz|json)|assets(?:/.*)?|quantization_config\.json|.*/"
 )
 _SOURCE: Final = (".py", ".pyc", ".pyo", ".pyw")

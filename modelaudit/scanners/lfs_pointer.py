@@ -4,12 +4,13 @@ import re
 from collections.abc import Iterator
 
 from modelaudit.blob import Blob
+from modelaudit.late import late
 from modelaudit.limits import Limits
 from modelaudit.model import Note
 
 _MOST_BYTES = 1024  # by the specification a pointer is smaller
 # Every byte of it: what is not part of a pointer makes a file that only begins like one.
-_POINTER = re.compile(
+_POINTER = late(
     rb"version https://(?:git-lfs|hawser)\.github\.com/spec/v1\r?\n"
     rb"(?:ext-\d-[a-z0-9.-]+ sha256:[0-9a-f]{64}\r?\n)*"
     rb"oid (?P<oid>sha256:[0-9a-f]{64})\r?\n"

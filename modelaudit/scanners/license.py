@@ -1,10 +1,10 @@
 """Texts of licences: which they are. A file of another name is one if its first line says so."""
 
-import re
 from collections.abc import Iterator
 from typing import Final
 
 from modelaudit.blob import Blob
+from modelaudit.late import late
 from modelaudit.limits import Limits
 from modelaudit.model import License
 from modelaudit.parsers.manifest.tree import words
@@ -18,7 +18,7 @@ _ENDINGS: Final = words(
     " weights zlib"
 )
 _FIRST_BYTES: Final = 512
-_FIRST_LINE: Final = re.compile(rb"\s*([A-Za-z0-9][ -~]{3,119}?)\s*(?:\n|\Z)")
+_FIRST_LINE: Final = late(rb"\s*([A-Za-z0-9][ -~]{3,119}?)\s*(?:\n|\Z)")
 _WORDS: Final = (b"license", b"licence", b"copyright (c)", b"terms of use")
 _SHOWN_CHARS: Final = 100
 _COVERED: Final = 40.0  # per cent of a licence file that are a known text; elsewhere the library's own measure counts

@@ -10,13 +10,14 @@ from typing import Final
 from modelaudit import licensing
 from modelaudit.blob import Blob
 from modelaudit.errors import ParseError
+from modelaudit.late import late
 from modelaudit.limits import Limits
 from modelaudit.model import Evidence, Hit, License
 from modelaudit.parsers.manifest import yaml
 from modelaudit.parsers.manifest.tree import Pairs, text_of
 
-_START: Final = re.compile(rb"(?:\xef\xbb\xbf)?---[ \t]*\r?\n")
-_END: Final = re.compile(r"^---[ \t]*\r?$", re.MULTILINE)
+_START: Final = late(rb"(?:\xef\xbb\xbf)?---[ \t]*\r?\n")
+_END: Final = late(r"^---[ \t]*\r?$", re.MULTILINE)
 _FIRST_BYTES: Final = 16
 _ENDINGS: Final = (".md", ".markdown")
 # Keys that only the card of a data set has.

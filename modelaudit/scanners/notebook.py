@@ -12,6 +12,7 @@ import msgspec
 
 from modelaudit.blob import Blob, read
 from modelaudit.errors import LimitExceeded, ParseError
+from modelaudit.late import late
 from modelaudit.limits import Limits
 from modelaudit.model import Child, Hit
 
@@ -20,11 +21,11 @@ _TAIL_BYTES: Final = 4096
 _MARKS: Final = (b'"cells"', b'"nbformat"')
 # The cells of a notebook run when somebody runs them: for the analysis, as the main part of a script.
 _AS_SCRIPT: Final = 'if __name__ != "__main__":\n    raise ImportError\nimport os\n'
-_SHELLS: Final = re.compile(r"%%(?:bash|sh|script\b.*|cmd|system|sx)[^\n]*\n?")
-_COMMAND: Final = re.compile(r"(\s*)(?:[\w, ]{1,100}=\s*)?(?:!{1,2}|%(?:system|sx|pip|conda)\b)(.*)")
-_CONTINUED: Final = re.compile(r"^\s*[!%](?:[^\n]*\\\n)+", re.MULTILINE)  # a command over several lines
-_MAGIC: Final = re.compile(r"(\s*)(?:%|\?).*|(\s*)[\w.]+\?{1,2}\s*$")
-_ACTIVE: Final = re.compile(r"<script\b|javascript:|\bon(?:load|error|click)\s*=", re.IGNORECASE)
+_SHELLS: Final = late(r"%%(?:bash|sh|script\b.*|cmd|system|sx)[^\n]*\n?")
+_COMMAND: Final = late(r"(\s*)(?:[\w, ]{1,100}=\s*)?(?:!{1,2}|%(?:system|sx|pip|conda)\b)(.*)")
+_CONTINUED: Final = late(r"^\s*[!%](?:[^\n]*\\\n)+", re.MULTILINE)  # a command over several lines
+_MAGIC: Final = late(r"(\s*)(?:%|\?).*|(\s*)[\w.]+\?{1,2}\s*$")
+_ACTIVE: Final = late(r"<script\b|javascript:|\bon(?:load|error|click)\s*=", re.IGNORECASE)
 _SHOWN: Final = 20
 _PICTURES: Final = 16  # times as large as a text may be: most of a notebook is pictures, which are one string each
 

@@ -1,15 +1,15 @@
 """NumPy arrays: a header that lies about the data, arrays of objects (which are pickles), what follows the data."""
 
-import re
 from collections.abc import Iterator
 
 from modelaudit.blob import Blob, SliceBlob, read
 from modelaudit.errors import LimitExceeded, ParseError
+from modelaudit.late import late
 from modelaudit.limits import Limits
 from modelaudit.model import Asset, Child, Evidence, Hit, Note, Weights
 from modelaudit.parsers.npy import HEADER_MOST_BYTES, MAGIC, Header, extent, parse
 
-_FLOATS = re.compile(r"[<>]f[248]")
+_FLOATS = late(r"[<>]f[248]")
 _DIMENSIONS = 64  # NPY_MAXDIMS of NumPy 2
 _ARRAYS_MOST = 100_000  # in one file
 

@@ -4,12 +4,12 @@ Programs and installed Python packages are what images are made of: they are lis
 what is in it. All other files are looked at like any file: models, configuration, the image's own code.
 """
 
-import re
 from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
 
 from modelaudit.blob import Blob, read
+from modelaudit.late import late
 from modelaudit.limits import KIB, Limits
 from modelaudit.model import Asset, Child, Hit, Note
 from modelaudit.parsers.tar.header import BLOCK_BYTES, DEVICES, FOLDER, HARD_LINK, SYMBOLIC_LINK, is_header
@@ -24,7 +24,7 @@ _BATCH = 65_536  # headers walked through before the first member is looked at
 _SMALL_BYTES = 16 * KIB  # members up to this size are read with their neighbours
 _ALIKE = 100  # hits of one rule; more of them say no more
 _WHITEOUT, _OPAQUE, _AUFS = ".wh.", ".wh..wh..opq", ".wh..wh."
-_INSTALLED = re.compile(r"(?:^|/)lib(?:64)?/(?:python|pypy)[\d.]*/.*\.pyc?$")
+_INSTALLED = late(r"(?:^|/)lib(?:64)?/(?:python|pypy)[\d.]*/.*\.pyc?$")
 _PROGRAMS = (b"\x7fELF", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe", b"!<arch>\n")
 
 

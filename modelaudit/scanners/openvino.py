@@ -9,25 +9,26 @@ from collections.abc import Iterator
 
 from modelaudit.blob import Blob
 from modelaudit.errors import ParseError
+from modelaudit.late import late
 from modelaudit.limits import Limits
 from modelaudit.model import Asset, Child, Hit, Severity
 from modelaudit.parsers import telltale, xml, xml_danger
 from modelaudit.parsers.xml_danger import Danger
 
-_DIGITS = re.compile(r"\s*[0-9]{1,20}\s*")
+_DIGITS = late(r"\s*[0-9]{1,20}\s*")
 _ADDRESSES = 1 << 63
 _SHORTEST = 6  # characters; no path and no code is shorter
 _PAYLOAD_CHARS = 40  # text that is shorter holds no pickle that calls
-_PYTHON = re.compile(
+_PYTHON = late(
     r"(?:.*[_:.])?py(?:thon|func|op|call)\w*|\w*python\w*|(?:exec|eval|shell|script|system|command)\w{0,8}", re.I
 )
-_EXTENSION = re.compile(r"custom\w*|extension\w*|external\w*|plugin\w*|\w*(?:native|userdefined)\w*", re.I)
-_OPERATIONS = re.compile(r"opset\d+|experimental|ie_internal_opset|util|ops_math|type_relaxed_opset|", re.I)
-_LIBRARY = re.compile(r"(?:.*[_-])?(?:library|lib|dll|plugin|extension|so)(?:[_-]?(?:path|file|name))?", re.I)
-_PROGRAM = re.compile(r"[^\s\"'<>]*\.(?:so(?:\.\d+)*|dll|dylib|pyd|pyc?|sh|exe|bat|cmd|ps1|jar|elf)", re.I)
-_OUTSIDE = re.compile(r"(?:https?|ftp|file|smb|s3|gs)://|\\\\\w|/(?:\w|\.)|(?:\.\.[/\\])|[A-Za-z]:[\\/]", re.I)
-_FREE = re.compile(r"(?:.*_)?(?:id|name|names|equation)", re.I)  # attributes in which any text may stand
-_TEMPLATE = re.compile(r".*chat_template", re.I)
+_EXTENSION = late(r"custom\w*|extension\w*|external\w*|plugin\w*|\w*(?:native|userdefined)\w*", re.I)
+_OPERATIONS = late(r"opset\d+|experimental|ie_internal_opset|util|ops_math|type_relaxed_opset|", re.I)
+_LIBRARY = late(r"(?:.*[_-])?(?:library|lib|dll|plugin|extension|so)(?:[_-]?(?:path|file|name))?", re.I)
+_PROGRAM = late(r"[^\s\"'<>]*\.(?:so(?:\.\d+)*|dll|dylib|pyd|pyc?|sh|exe|bat|cmd|ps1|jar|elf)", re.I)
+_OUTSIDE = late(r"(?:https?|ftp|file|smb|s3|gs)://|\\\\\w|/(?:\w|\.)|(?:\.\.[/\\])|[A-Za-z]:[\\/]", re.I)
+_FREE = late(r"(?:.*_)?(?:id|name|names|equation)", re.I)  # attributes in which any text may stand
+_TEMPLATE = late(r".*chat_template", re.I)
 _BITS = {
     **dict.fromkeys(("f64", "i64", "u64"), 64),
     **dict.fromkeys(("f32", "i32", "u32"), 32),

@@ -14,6 +14,7 @@ from modelaudit.blob import Blob
 from modelaudit.catalogue.callables import Level
 from modelaudit.catalogue.callables.shipped import shipped
 from modelaudit.errors import LimitExceeded, ParseError
+from modelaudit.late import late
 from modelaudit.limits import Limits
 from modelaudit.model import Asset, Child, Evidence, Hit, Note
 from modelaudit.parsers import restore, telltale, zarr
@@ -23,24 +24,24 @@ _HEADER_BYTES = 16  # magic, length of the file (8 bytes, little-endian), versio
 _FITS_BYTES = 4096
 _JSON_BYTES = 16 * 1024 * 1024  # of metadata; those of a model with 50,000 arrays have 10 MB
 _NODES = 2_000_000  # values of one document
-_KEYS = re.compile(
+_KEYS = late(
     rb'"(?:tree_metadata|item_handlers|zarr_format|zarr_consolidated_format|array_metadatas|init_timestamp_nsecs|use_zarr3'
     rb'|use_ocdbt|sharding_type|ocdbt|internal_metadata|tensorstore|ts_spec|kvstore|orbax\w*)"\s*:'
 )
-_NAMES = re.compile(
+_NAMES = late(
     r"_METADATA|_CHECKPOINT_METADATA|_ROOT_METADATA|_sharding|_strings\.json|\.zarray|\.zgroup|\.zattrs|\.zmetadata"
     r"|zarr\.json|orbax_metadata\.json|checkpoint_metadata\.json"
 )
 _MAYBE = frozenset(("metadata.json", "metadata", "checkpoint.json", "checkpoint", "_metadata.json"))
 # A key of no ordinary configuration: it makes a document one that restores something, whatever its name.
-_RESTORED = re.compile(
+_RESTORED = late(
     rb'"(?:\w{1,20}[_.-])?(?:restor\w{0,5}|deserializ\w{1,5}|unpickl\w{1,5})[_.-]?'
     rb'(?:fn|func|function|callable|callback|hook|handler|class|method|code)s?"\s*:',
     re.IGNORECASE,
 )
-_STORES = re.compile(r"(?:ts_spec|tensorstore|kvstore|base|store|url|path)", re.IGNORECASE)
+_STORES = late(r"(?:ts_spec|tensorstore|kvstore|base|store|url|path)", re.IGNORECASE)
 _DRIVERS = frozenset(("http", "https", "s3", "gcs", "gcs_grpc", "file", "ocdbt"))
-_OUTSIDE = re.compile(r"(?:https?|s3|gs|gcs|file|ftp)://|/\w|~/|(?:.*[/\\])?\.\.[/\\]|[A-Za-z]:[\\/]|\\\\\w")
+_OUTSIDE = late(r"(?:https?|s3|gs|gcs|file|ftp)://|/\w|~/|(?:.*[/\\])?\.\.[/\\]|[A-Za-z]:[\\/]|\\\\\w")
 
 
 def warm() -> None:

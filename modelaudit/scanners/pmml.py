@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 
 from modelaudit.blob import Blob
+from modelaudit.late import late
 from modelaudit.limits import Limits
 from modelaudit.model import Asset, Child, Hit, Severity
 from modelaudit.parsers import telltale, xml, xml_danger
@@ -12,22 +13,22 @@ from modelaudit.parsers.xml_danger import Danger
 _DEPTH = 20_000  # every level of a decision tree is a level of XML
 _SHORTEST = 8  # characters; no code and no reference is shorter
 _TEXT_CHARS = 4 * 1024 * 1024  # of one element, gathered to be looked at as a whole
-_SCRIPTS = re.compile(
+_SCRIPTS = late(
     r"script|scriptlet|javascript|jscript|vbscript|groovy|beanshell|python|exec|execute|eval|system|command|shell"
     r"|powershell|applet|iframe|embed|object",
     re.IGNORECASE,
 )
-_REFERENCES = re.compile(r"(?:.*:)?(?:href|src|url|uri|systemid|file|filename|filepath|file_path|path|location)", re.I)
-_OUTSIDE = re.compile(
+_REFERENCES = late(r"(?:.*:)?(?:href|src|url|uri|systemid|file|filename|filepath|file_path|path|location)", re.I)
+_OUTSIDE = late(
     r"(?:https?|ftps?|sftp|file|jar|ldaps?|rmi|jndi|gopher|data|php|expect|smb|s3|gs)://?|\\\\\w|/\w|\.\./", re.I
 )
-_FOLLOWED = re.compile(r"\b(?:file|jar|ldaps?|rmi|jndi|gopher|expect):(?://?|\w)", re.I)
-_SYSTEM_CLASS = re.compile(
+_FOLLOWED = late(r"\b(?:file|jar|ldaps?|rmi|jndi|gopher|expect):(?://?|\w)", re.I)
+_SYSTEM_CLASS = late(
     r"(?:java\.lang\.(?:Runtime|Process|System|Class|Thread|reflect|invoke)|java\.(?:io|net|nio|rmi)\.|javax\.(?:script|naming|management)"
     r"|jdk\.|sun\.|com\.sun\.|groovy\.|bsh\.|javassist\.|ognl\.|org\.(?:codehaus\.groovy|mozilla\.javascript|python\.|springframework|mvel))"
 )
-_CLASS = re.compile(r"(?:[a-z][\w$]*\.)+[A-Z][\w$]*(?:[.#][\w$]+)?")
-_FAMOUS_DTD = re.compile(r"https?://(?:www\.)?dmg\.org/", re.I)
+_CLASS = late(r"(?:[a-z][\w$]*\.)+[A-Z][\w$]*(?:[.#][\w$]+)?")
+_FAMOUS_DTD = late(r"https?://(?:www\.)?dmg\.org/", re.I)
 _RULE = {"external-entity": "external-entity", "entity-bomb": "entity-bomb", "encoding": "encoding"}
 _DOCTYPE = {"entity": "an entity", "dtd": "attributes of its own", "outside-dtd": "an outside DTD"}
 _INCLUSION = {"xinclude": "other files", "xslt": "a transformation", "stylesheet": "a style sheet"}

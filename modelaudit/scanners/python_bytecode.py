@@ -4,7 +4,6 @@ Code that a model carries (a Keras Lambda) computes with tensors: whatever the c
 is critical there. A `.pyc` is a module like any other, in which the same names have good uses inside functions.
 """
 
-import re
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Final
@@ -13,6 +12,7 @@ from modelaudit.blob import Blob
 from modelaudit.catalogue.callables import Level, Verdict
 from modelaudit.catalogue.callables.shipped import shipped
 from modelaudit.errors import LimitExceeded, ParseError
+from modelaudit.late import late
 from modelaudit.limits import Limits
 from modelaudit.model import Child, Evidence, Hit, Severity
 from modelaudit.parsers import telltale
@@ -52,7 +52,7 @@ _KINDS: Final = frozenset(
     ("process", "code", "native", "interpreter", "debugger", "attribute", "disguise", "file", "network", "deserialise")
 )
 # Of a module only what it does when it is imported counts, and of that what attacks are made of.
-_AT_IMPORT: Final = re.compile(
+_AT_IMPORT: Final = late(
     r"posix\.(?:system|popen\w*|exec\w+|spawn\w+|posix_spawn\w*|fork\w*)|subprocess\.\w+|pty\.spawn|runpy\.\w+"
     r"|builtins\.(?:exec|eval|__import__|compile)|(?:marshal|pickle)\.loads?|socket\.(?:create_connection|socket\.connect)"
     r"|urllib\.request\.url\w+|requests\.(?:get|post|put|request)|ctypes\.(?:CDLL|windll|cdll)\b.*"

@@ -10,6 +10,7 @@ from itertools import pairwise
 from modelaudit import licensing
 from modelaudit.blob import Blob
 from modelaudit.errors import ParseError
+from modelaudit.late import late
 from modelaudit.limits import Limits
 from modelaudit.model import Asset, Child, Evidence, Hit, License, Note, Severity, Weights
 from modelaudit.parsers import telltale
@@ -28,32 +29,32 @@ _TEMPLATE = "a template that reaches Python's internals"
 
 # Each is a thing that has no meaning as data: a call or an import in code, a script in a page, dunder access.
 _CODE = {
-    "Python code": re.compile(
+    "Python code": late(
         r"__import__\s*\(|\bos\.(?:system|popen|exec[lv]\w*)\s*\(|\bsubprocess\.\w+\s*\("
         r"|\b(?:eval|exec)(?:\(\s*[^)\s]|\s+\(\s*[\"'])"
         r"|\bpickle\.loads\s*\(|\bimport\s+(?:os|subprocess|socket|ctypes)\b"
     ),
-    _TEMPLATE: re.compile("__"),  # as far as `telltale.template` says so
-    "a script for a browser": re.compile(r"<script\b|javascript:|\bon(?:error|load)\s*=\s*[\"']?\w+\(", re.IGNORECASE),
+    _TEMPLATE: late("__"),  # as far as `telltale.template` says so
+    "a script for a browser": late(r"<script\b|javascript:|\bon(?:error|load)\s*=\s*[\"']?\w+\(", re.IGNORECASE),
 }
 _SECRETS = {
-    "an AWS access key": re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"),
-    "a Hugging Face token": re.compile(r"\bhf_[A-Za-z0-9]{30,}\b"),
-    "a GitHub token": re.compile(r"\bgh[pousr]_[A-Za-z0-9]{36,}\b"),
-    "a private key": re.compile(r"-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----"),
-    "an API key": re.compile(r"\bsk-[A-Za-z0-9_-]{32,}\b"),
+    "an AWS access key": late(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"),
+    "a Hugging Face token": late(r"\bhf_[A-Za-z0-9]{30,}\b"),
+    "a GitHub token": late(r"\bgh[pousr]_[A-Za-z0-9]{36,}\b"),
+    "a private key": late(r"-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----"),
+    "an API key": late(r"\bsk-[A-Za-z0-9_-]{32,}\b"),
 }
-_PATH = re.compile(r"(?:^|[/\\])\.\.(?:[/\\]|$)|^[/\\]|^[A-Za-z]:[/\\]|[\x00-\x1f\x7f]")
-_HEX = re.compile(r"(?:[0-9A-Fa-f]{2}){16,}")
-_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{20,}={0,2}")
+_PATH = late(r"(?:^|[/\\])\.\.(?:[/\\]|$)|^[/\\]|^[A-Za-z]:[/\\]|[\x00-\x1f\x7f]")
+_HEX = late(r"(?:[0-9A-Fa-f]{2}){16,}")
+_BASE64 = late(r"[A-Za-z0-9+/_-]{20,}={0,2}")
 _FITS_BYTES = 512
 # An object that is empty, or has a first key with an object or nothing yet behind it.
-_OBJECT = re.compile(
+_OBJECT = late(
     rb"[ \t\r\n]*\{[ \t\r\n]*(?:\}|\"(?:[^\"\\\x00-\x1f]|\\.)*(?:$|\"[ \t\r\n]*(?:$|:[ \t\r\n]*(?:$|[\[{]|null))))"
 )
 # How pickles and what holds them begin: as they are, and as text that is written in no encoding.
-_BEGINNING = re.compile(rb"\x80|[c(\]}]|\x1f\x8b|x[\x01\x5e\x9c\xda]|PK\x03\x04|BZh|\xfd7zXZ")
-_WRITTEN = re.compile(rb"[c(][^\n]{0,200}\n")
+_BEGINNING = late(rb"\x80|[c(\]}]|\x1f\x8b|x[\x01\x5e\x9c\xda]|PK\x03\x04|BZh|\xfd7zXZ")
+_WRITTEN = late(rb"[c(][^\n]{0,200}\n")
 
 
 def fits(blob: Blob, limits: Limits, /) -> bool:

@@ -8,6 +8,7 @@ from modelaudit.blob import Blob, read
 from modelaudit.catalogue.callables import Level
 from modelaudit.catalogue.callables.shipped import shipped
 from modelaudit.errors import LimitExceeded, ParseError
+from modelaudit.late import late
 from modelaudit.limits import Limits
 from modelaudit.model import Asset, Hit
 
@@ -15,9 +16,9 @@ _NAME = "schema.json"
 _HEAD_BYTES = 512
 _MOST_BYTES = 64 << 20  # a forest of 2,000 trees has some 50 MB of schema
 _LOADER = b'"__loader__"'
-_OBJECT = re.compile(rb"(?:\xef\xbb\xbf)?[ \t\r\n]*\{[ \t\r\n]*\"")
+_OBJECT = late(rb"(?:\xef\xbb\xbf)?[ \t\r\n]*\{[ \t\r\n]*\"")
 _OPERATORS = frozenset(("attrgetter", "itemgetter", "methodcaller"))
-_METHOD = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:_[A-Za-z0-9]+)*_?|_[A-Za-z0-9]\w*", re.ASCII)
+_METHOD = late(r"[A-Za-z][A-Za-z0-9]*(?:_[A-Za-z0-9]+)*_?|_[A-Za-z0-9]\w*", re.ASCII)
 _CALLED = frozenset(("FunctionNode", "TypeNode", "ObjectNode", "PartialNode", "OperatorFuncNode", "MethodNode"))
 
 

@@ -1,10 +1,10 @@
 """TensorFlow Lite: operators that reach outside, numbers that lead outside, what lies among and behind the weights."""
 
-import re
 from collections.abc import Iterator, Sequence
 
 from modelaudit.blob import Blob, SliceBlob, read
 from modelaudit.errors import ParseError
+from modelaudit.late import late
 from modelaudit.limits import Limits
 from modelaudit.model import Asset, Child, Evidence, Hit, Note, Severity
 from modelaudit.parsers.tflite import CUSTOM, TYPE_BITS, Code, Model, Subgraph, Tensor, parse
@@ -65,8 +65,8 @@ _PUBLISHED = """
 """
 _CUSTOM = frozenset(_PUBLISHED.split())
 _FAMILIES = ("Flex", "TFText>", "TFTEXT>", "tftext:", "tftext>", "Signal", "odml.", "aeq.", "stablehlo.", "ai_edge.")
-_HELD = re.compile(rb"\x7fELF|PK\x03\x04|\x80[\x02-\x05][\x95c(}\]\x8c]|MZ\x90\0|\xfd7zXZ\0|TFL3|GGUF|\x1f\x8b\x08")
-_SCRIPT = re.compile(rb"#! ?/(?:bin|usr)|<\?php|<script")
+_HELD = late(rb"\x7fELF|PK\x03\x04|\x80[\x02-\x05][\x95c(}\]\x8c]|MZ\x90\0|\xfd7zXZ\0|TFL3|GGUF|\x1f\x8b\x08")
+_SCRIPT = late(rb"#! ?/(?:bin|usr)|<\?php|<script")
 _CHILDREN = 64
 _OPTIONS_BYTES = 1 << 16  # of one operator's options; a node's definition has some hundreds
 _FLEX_OPERATORS = 10_000  # whose options are read
@@ -138,7 +138,7 @@ def _is_flex(code: Code) -> bool:
 
 
 # A NodeDef's second field, `op`: its tag, its length, the name.
-_DEFINED = re.compile(
+_DEFINED = late(
     rb"\x12[\x04-\x30](" + b"|".join(name.encode() for name in sorted({*_FLEX, *_FLEX_MILD}, key=len)[::-1]) + rb")"
 )
 

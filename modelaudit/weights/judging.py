@@ -7,9 +7,8 @@ median, be few, and have a gap below it.
 import math
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
-from statistics import median
 from typing import Protocol, TypeVar
 
 import msgspec
@@ -79,15 +78,22 @@ def layers(measured: Sequence[M]) -> list[tuple[M, str, Outliers]]:
     return found
 
 
+def _median(values: Iterable[float]) -> float:
+    """As `statistics.median`, a module that takes longer to load than most scans take."""
+    order = sorted(values)
+    half = len(order) // 2
+    return order[half] if len(order) % 2 else (order[half - 1] + order[half]) / 2
+
+
 def _outliers(values: Sequence[float], most: int) -> Outliers | None:
-    middle = median(values)
+    middle = _median(values)
     largest = max(values)
     if middle <= 0 or largest < _RATIO * middle:
         return None
-    mad = median(abs(value - middle) for value in values)
+    mad = _median(abs(value - middle) for value in values)
     spread = max(_NORMAL * mad, _SPREAD_LEAST * middle)
     # The same in ratios: where outputs differ by factors from the start, a larger factor is no wonder.
-    usual = _NORMAL * median(abs(math.log(value / middle)) for value in values if value > 0)
+    usual = _NORMAL * _median(abs(math.log(value / middle)) for value in values if value > 0)
     least = max(_RATIO * middle, middle + _Z * spread, middle * math.exp(min(_Z_RATIOS * usual, 700)))
     order = sorted(range(len(values)), key=values.__getitem__, reverse=True)[: most + 1]
     count = 0

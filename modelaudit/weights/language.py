@@ -3,11 +3,12 @@
 import re
 from collections.abc import Sequence
 
+from modelaudit.late import late
 from modelaudit.model import Weights
 
 _VOCABULARY = 25_000  # rows of a table that is one of words; the largest list of image classes has 21,843
 _WIDTH = 64  # of such a table
-_NAMES = re.compile(
+_NAMES = late(
     r"lm_head|embed_tokens|embed_positions|(?:^|[./])wte?(?:[./]|$)|(?:^|[./])wpe(?:[./]|$)|tok_embeddings"
     r"|token_embd|token_embedding|word_embedding|embed_in\b|embed_out\b|vocab",
     re.IGNORECASE,

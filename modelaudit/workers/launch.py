@@ -12,6 +12,8 @@ from typing import Final
 PROGRAM: Final = (
     "import gc; gc.disable();"  # what is loaded stays; looking through it again and again is a tenth of the start
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]);"
+    # msgspec takes a name from here if it can and else from typing, which is there anyway
+    "sys.modules['typing_extensions'] = None; import msgspec; del sys.modules['typing_extensions'];"
     "from modelaudit.workers.nursery import main; main(int(sys.argv[2]))"
 )
 # One thread a process: a process that has more cannot be copied safely, and a worker has one core.

@@ -16,7 +16,6 @@ import select
 import signal
 import socket
 import sys
-import traceback
 from typing import Final, NoReturn
 
 from modelaudit import catalogue
@@ -106,7 +105,7 @@ class _Nursery:
         except SystemExit as end:
             code = end.code if isinstance(end.code, int) else 1
         except BaseException:  # noqa: BLE001  nothing may go on in the copy as if it were the nursery
-            traceback.print_exc()
+            sys.excepthook(*sys.exc_info())  # what a worker cannot load any more is not needed for it
         finally:
             os._exit(code)
 

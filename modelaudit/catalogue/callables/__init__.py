@@ -18,13 +18,16 @@ advisories of picklescan, fickling, modelscan and PyTorch, and arXiv:2508.19774.
 """
 
 import enum
+import os
 import re
 import unicodedata
-from pathlib import Path
 
 import msgspec
 
-from modelaudit.catalogue.tables import table
+from modelaudit.catalogue.tables import Place, tables_in
+from modelaudit.late import late
+
+_FOLDER = os.path.dirname(__file__)
 
 
 class Level(enum.StrEnum):
@@ -111,8 +114,8 @@ class _Entry(msgspec.Struct, frozen=True):
     state: str = ""
 
 
-_PATH = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*", re.ASCII)
-_CLASS = re.compile(r"_{0,2}[A-Z]\w*|__pyx_unpickle_\w+", re.ASCII)
+_PATH = late(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*", re.ASCII)
+_CLASS = late(r"_{0,2}[A-Z]\w*|__pyx_unpickle_\w+", re.ASCII)
 _SEGMENTS = 16  # the deepest honest qualified name has five; the walk below is quadratic in them
 _NAME_CHARS = 512  # longer names are nobody's; they are not even looked up
 
@@ -388,10 +391,9 @@ def _paths(text: str) -> list[str]:
     return paths
 
 
-def load(folder: Path | None = None) -> Callables:
+def load(folder: Place = _FOLDER) -> Callables:
     """Read every data file in `folder` (default: the ones that ship).
 
     Raises `ValueError` (msgspec's included) when a file breaks its form or two entries judge the same path.
     """
-    paths = sorted((folder or Path(__file__).parent).glob("*.toml"))
-    return Callables([msgspec.convert(table(path), _File) for path in paths])
+    return Callables([msgspec.convert(content, _File) for _, content in tables_in(folder)])

@@ -6,10 +6,12 @@ unpickled (`rv_generic.__setstate__` runs `_parse_arg_template`). The text follo
 
 import re
 
+from modelaudit.late import late
+
 _PARAMETER = r"[A-Za-z_]\w*(?:=(?:\d+(?:\.\d+)?|None|'mv'))?"
-_DEF = re.compile(rf"def _parse_args(?:_rvs|_stats)?\(self(?:, *{_PARAMETER})*,? *\):", re.ASCII)
-_RETURN = re.compile(r" {4}return (?:self\._argcheck_rvs\()?[\w ,()=.]*", re.ASCII)
-_CALL = re.compile(r"\w\(", re.ASCII)
+_DEF = late(rf"def _parse_args(?:_rvs|_stats)?\(self(?:, *{_PARAMETER})*,? *\):", re.ASCII)
+_RETURN = late(r" {4}return (?:self\._argcheck_rvs\()?[\w ,()=.]*", re.ASCII)
+_CALL = late(r"\w\(", re.ASCII)
 
 
 def is_argument_parser(text: str) -> bool:

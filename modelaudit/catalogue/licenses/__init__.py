@@ -3,9 +3,9 @@
 Ids, expressions, names and texts of licences in general are known to libraries; see `modelaudit.licensing`.
 """
 
+import os
 from fnmatch import fnmatchcase
 from functools import cache
-from pathlib import Path
 
 import msgspec
 
@@ -73,4 +73,4 @@ def folded(text: str) -> str:
 @cache
 def shipped() -> KnownLicenses:
     """The data that ships. The first call reads a file: a worker makes it before its cage closes."""
-    return KnownLicenses(msgspec.convert(table(Path(__file__).parent / "known.toml"), _File))
+    return KnownLicenses(msgspec.convert(table(os.path.join(os.path.dirname(__file__), "known.toml")), _File))

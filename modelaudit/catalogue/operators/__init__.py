@@ -4,15 +4,15 @@ The lists of names (`.txt`) are made by the scripts in `benchmarks/`; what is sa
 hand, from the documentation of the runtimes and the sources that the files name.
 """
 
+import os
 from functools import cache
-from pathlib import Path
 
 import msgspec
 
 from modelaudit.catalogue.tables import table
 from modelaudit.model import Severity
 
-_FOLDER = Path(__file__).parent
+_FOLDER = os.path.dirname(__file__)
 
 
 class _Effect(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -47,7 +47,7 @@ class Onnx(msgspec.Struct, frozen=True):
 @cache
 def onnx() -> Onnx:
     """Frozen data, read once for the process. The first call reads files: before a worker's cage closes."""
-    entry = msgspec.convert(table(_FOLDER / "onnx.toml"), _OnnxFile)
+    entry = msgspec.convert(table(os.path.join(_FOLDER, "onnx.toml")), _OnnxFile)
     return Onnx(
         standard=frozenset(
             ("" if domain == "ai.onnx" else domain, name)
@@ -105,7 +105,7 @@ class Tensorflow(msgspec.Struct, frozen=True):
 @cache
 def tensorflow() -> Tensorflow:
     """Frozen data, read once for the process. The first call reads files: before a worker's cage closes."""
-    entry = msgspec.convert(table(_FOLDER / "tensorflow.toml"), _TensorflowFile)
+    entry = msgspec.convert(table(os.path.join(_FOLDER, "tensorflow.toml")), _TensorflowFile)
     return Tensorflow(
         standard=frozenset(_lines("tensorflow.txt")),
         passing=frozenset(entry.passing.split()),
@@ -120,4 +120,5 @@ def tensorflow() -> Tensorflow:
 
 
 def _lines(name: str) -> list[str]:
-    return [line for line in (_FOLDER / name).read_text("utf-8").splitlines() if not line.startswith("#")]
+    with open(os.path.join(_FOLDER, name), encoding="utf-8") as file:
+        return [line for line in file.read().splitlines() if not line.startswith("#")]

@@ -4,18 +4,18 @@ jinja2 is imported inside the functions: a run that meets no template must not p
 Source: jinja2 3.1 parser.py and nodes.py; `transformers` utils/chat_template_utils.py for `generation`.
 """
 
-import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from modelaudit.errors import ParseError
+from modelaudit.late import late
 
 if TYPE_CHECKING:
     from jinja2 import Environment, nodes
 
-_LINE: Final = re.compile(rb"\r\n|\r|\n")
+_LINE: Final = late(rb"\r\n|\r|\n")
 
 
 class Tree(msgspec.Struct, frozen=True):

@@ -3,12 +3,12 @@
 Facts only; the scanner says which of them matter.
 """
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, Literal
 
 import msgspec
 
+from modelaudit.late import late
 from modelaudit.limits import Limits
 from modelaudit.parsers.jinja.tree import Tree
 from modelaudit.parsers.jinja.values import Folder
@@ -19,15 +19,15 @@ Kind = Literal[
 ]
 
 LOOPS: Final = 10_000_000  # rounds; an hour of rendering, and no chat template counts beyond a thousand
-_WIDTH: Final = re.compile(r"%[-+ #0]*(?:\d{5,}|\*)|\{[^{}]*:[^{}]*\d{5,}")
-_FIELD: Final = re.compile(r"\{\w*((?:\.\w+|\[\w+\])+)")
-_PIECE: Final = re.compile(r"\w+")
+_WIDTH: Final = late(r"%[-+ #0]*(?:\d{5,}|\*)|\{[^{}]*:[^{}]*\d{5,}")
+_FIELD: Final = late(r"\{\w*((?:\.\w+|\[\w+\])+)")
+_PIECE: Final = late(r"\w+")
 # Filters that take the name of an attribute: as the first argument or as `attribute=`.
 _BY_ATTRIBUTE: Final = frozenset(
     ("attr", "groupby", "map", "max", "min", "rejectattr", "selectattr", "sort", "sum", "unique", "join")
 )
 _FIRST_IS_ATTRIBUTE: Final = frozenset(("attr", "groupby", "rejectattr", "selectattr"))
-_WORDS: Final = re.compile(r"[^\W\d_][\w ,.'?-]+")  # of people: no tag, no mark of a format
+_WORDS: Final = late(r"[^\W\d_][\w ,.'?-]+")  # of people: no tag, no mark of a format
 _TRIGGERS: Final = 8  # words of one condition
 _PRINTED_CHARS: Final = 16_384
 _WIDE_FILTERS: Final = frozenset(("center", "indent", "batch", "slice"))

@@ -1,11 +1,10 @@
 """Line by line: INI, `.env` and properties files, and TOML or YAML that their own readers refuse."""
 
-import re
-
+from modelaudit.late import late
 from modelaudit.parsers.manifest.tree import Document, Pairs
 
-_SECTION = re.compile(r"\[\[?([^\[\]\n]{1,200})\]\]?[ \t]*(?:[#;].*)?")
-_PAIR = re.compile(r"(?:export[ \t]+)?([^\s=:#;\[{(][^=:\n]{0,199}?)[ \t]*(?:=|:(?=[\s\"'/]|$))")
+_SECTION = late(r"\[\[?([^\[\]\n]{1,200})\]\]?[ \t]*(?:[#;].*)?")
+_PAIR = late(r"(?:export[ \t]+)?([^\s=:#;\[{(][^=:\n]{0,199}?)[ \t]*(?:=|:(?=[\s\"'/]|$))")
 _KEY_CHARS = 300  # a key and what parts it from its value
 
 

@@ -4,13 +4,14 @@ import json
 import re
 
 from modelaudit.errors import ParseError
+from modelaudit.late import late
 from modelaudit.limits import Limits
 from modelaudit.parsers.manifest.tree import Document, Pairs
 
 _DIGITS = 40  # longer integers stay text: turning them into numbers is quadratic, and no setting has them
-_PIECE = re.compile(r'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|//[^\n]*+|/\*(?:[^*]++|\*(?!/))*+(?:\*/|\Z)|#[^\n]*+', re.DOTALL)
-_COMMA = re.compile(r'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|,(?=[ \t\r\n]*+[}\]])', re.DOTALL)
-_OPENERS = re.compile(r'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|[\[{}\]]', re.DOTALL)
+_PIECE = late(r'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|//[^\n]*+|/\*(?:[^*]++|\*(?!/))*+(?:\*/|\Z)|#[^\n]*+', re.DOTALL)
+_COMMA = late(r'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|,(?=[ \t\r\n]*+[}\]])', re.DOTALL)
+_OPENERS = late(r'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|[\[{}\]]', re.DOTALL)
 
 
 def parse(text: str, limits: Limits) -> Document:

@@ -8,6 +8,7 @@ import json
 import re
 
 from modelaudit.blob import Blob
+from modelaudit.late import late
 from modelaudit.limits import Limits
 from modelaudit.parsers.manifest.tree import words
 
@@ -33,28 +34,28 @@ _LINES = words(".ini .cfg .conf .cnf .env .properties .toml .lock .config .edito
 _YAML = frozenset((".yaml", ".yml", ".dvc", ".cff"))
 _TREES = frozenset((".json", ".json5", ".jsonc", ".webmanifest"))
 
-_OBJECT = re.compile(r"\{\s*(?:\"|'|\}|//|/\*|#|[\w!&*?][^{}\n]{0,200}:|\Z)")
-_ARRAY = re.compile(r"\[\s*(?:[{\[\]\"'!&*?#]|//|/\*|-?\d|true|false|null|\w[^\]\n]{0,200}:|\Z)")
-_REMARKS = re.compile(r"(?:\s++|//[^\n]*+|/\*(?:[^*]++|\*(?!/))*+\*/)*+")
-_KEY = re.compile(r"\{\s*\"[^\"\n]{0,200}\"\s*:")
-_SECTION = re.compile(r"\[\[?[^\[\]\n\"{},]{1,200}\]?\]\]?[ \t]*(?:[#;].*)?")
-_TABLE = re.compile(r"\[\[?[ \t]*(?:[\w.\-]|\"[^\"\n]{0,100}\"|'[^'\n]{0,100}'|[ \t])+\]\]?[ \t]*(?:#.*)?")
-_EQUALS = re.compile(r"(?:export[ \t]+)?[A-Za-z_\"'][\w.\-\"'*/@ \t]{0,120}?[ \t]*=(?!=)")
-_COLON = re.compile(
+_OBJECT = late(r"\{\s*(?:\"|'|\}|//|/\*|#|[\w!&*?][^{}\n]{0,200}:|\Z)")
+_ARRAY = late(r"\[\s*(?:[{\[\]\"'!&*?#]|//|/\*|-?\d|true|false|null|\w[^\]\n]{0,200}:|\Z)")
+_REMARKS = late(r"(?:\s++|//[^\n]*+|/\*(?:[^*]++|\*(?!/))*+\*/)*+")
+_KEY = late(r"\{\s*\"[^\"\n]{0,200}\"\s*:")
+_SECTION = late(r"\[\[?[^\[\]\n\"{},]{1,200}\]?\]\]?[ \t]*(?:[#;].*)?")
+_TABLE = late(r"\[\[?[ \t]*(?:[\w.\-]|\"[^\"\n]{0,100}\"|'[^'\n]{0,100}'|[ \t])+\]\]?[ \t]*(?:#.*)?")
+_EQUALS = late(r"(?:export[ \t]+)?[A-Za-z_\"'][\w.\-\"'*/@ \t]{0,120}?[ \t]*=(?!=)")
+_COLON = late(
     r"(?:- |\? )*(?:\"[^\"\n]{0,200}\"|'[^'\n]{0,200}'|[^\s#\[\]{},&*!|>'\"%@`\-?:(][^#:\n\"{}()]{0,100}"
     r"|<<)[ \t]*:(?:[ \t]|\Z)"
 )
-_NODE = re.compile(r"(?:- |\? |&\S+ |: )*(?:!\S*|&\S+)(?:[ \t]|\Z)")
-_ITEM = re.compile(r"-(?:[ \t]|\Z)")
-_ELEMENT = re.compile(r"<(?:\?xml[\s?]|!DOCTYPE\s|!--|[A-Za-z_][\w.\-:]*[\s/>])")
-_PAGE = re.compile(  # pages, pictures, and what has a scanner of its own
+_NODE = late(r"(?:- |\? |&\S+ |: )*(?:!\S*|&\S+)(?:[ \t]|\Z)")
+_ITEM = late(r"-(?:[ \t]|\Z)")
+_ELEMENT = late(r"<(?:\?xml[\s?]|!DOCTYPE\s|!--|[A-Za-z_][\w.\-:]*[\s/>])")
+_PAGE = late(  # pages, pictures, and what has a scanner of its own
     r"(?:<!--|<\?xml[^>]*>|\s)*<!DOCTYPE\s+html|\s*<(?:html|head|body|div|p|br|h\d|a|img|table|span|center|details)\b"
     r"|[^<]*(?:<[!?][^>]*>[^<]*)*<(?:PMML|net|svg|mxfile)[\s>]",
     re.IGNORECASE,
 )
-_CODED = re.compile(r"(?:gA[I-X]|800[2-5]|fC|H4sI)[!-~]{12,}\s*\Z")  # one word: a pickle or gzip, written as text
-_PACKAGES = re.compile(r"^--(?:extra-index-url|index-url|trusted-host|find-links)[= ]", re.MULTILINE)
-_UNSAFE = re.compile(r"!!python/|tag:yaml\.org,2002:python/|![a-z]*:?ruby/|!!javax?\.")
+_CODED = late(r"(?:gA[I-X]|800[2-5]|fC|H4sI)[!-~]{12,}\s*\Z")  # one word: a pickle or gzip, written as text
+_PACKAGES = late(r"^--(?:extra-index-url|index-url|trusted-host|find-links)[= ]", re.MULTILINE)
+_UNSAFE = late(r"!!python/|tag:yaml\.org,2002:python/|![a-z]*:?ruby/|!!javax?\.")
 
 
 def suffix(name: str) -> str:

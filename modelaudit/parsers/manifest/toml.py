@@ -1,7 +1,5 @@
 """TOML by the standard library's reader, within bounds."""
 
-import tomllib
-
 from modelaudit.errors import ParseError
 from modelaudit.limits import Limits
 from modelaudit.parsers.manifest.tree import Document, Pairs
@@ -18,6 +16,8 @@ def parse(text: str, limits: Limits) -> Document:
         line.count(".") > _KEY_PARTS and line.partition("=")[0].count(".") > _KEY_PARTS for line in text.split("\n")
     ):
         raise ParseError(f"a key of more than {_KEY_PARTS} parts")
+    import tomllib  # among the `needs` of the formats: loaded by then, and not in runs without them
+
     document = Document("toml")
     try:
         document.roots.append(_tree(tomllib.loads(text), limits.text_depth))

@@ -5,10 +5,11 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
+from modelaudit.late import late
 from modelaudit.parsers.python_source.scopes import Definition
 
 # What the classes that models are made of, and the handlers of servers, are called or derived from.
-MODEL_CLASS: Final = re.compile(r"(?:Module|Model|Layer|Handler|Pipeline|Config|Tokenizer|TokenizerFast|Processor)$")
+MODEL_CLASS: Final = late(r"(?:Module|Model|Layer|Handler|Pipeline|Config|Tokenizer|TokenizerFast|Processor)$")
 
 # Methods and functions that programs call which load or serve a model (TorchServe, SageMaker, MLflow, transformers).
 LOADING: Final = frozenset(

@@ -4,13 +4,13 @@ Source: docs.python.org/3/reference/lexical_analysis.html (encoding declarations
 """
 
 import ast
-import re
 import warnings
 from typing import Final
 
 from modelaudit.errors import ParseError
+from modelaudit.late import late
 
-_COOKIE: Final = re.compile(rb"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")
+_COOKIE: Final = late(rb"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")
 # The encodings that files really declare. Others (utf-7, unicode_escape) make code of what reads as a comment.
 _PLAIN: Final = frozenset(
     ("utf-8", "utf8", "utf-8-sig", "u8", "ascii", "us-ascii", "latin-1", "latin1", "iso-8859-1", "iso-8859-15",

@@ -3,12 +3,12 @@
 Readers differ in what they make of a number or a name that no writer writes; both readings are given.
 """
 
-import re
 import zlib
 
 import msgspec
 
 from modelaudit.errors import ParseError
+from modelaudit.late import late
 
 BLOCK_BYTES = 512
 PLAIN_OLD = b"\0"
@@ -17,7 +17,7 @@ LONG_NAME, LONG_LINK, PAX, PAX_SOLARIS, PAX_GLOBAL, SPARSE = b"L", b"K", b"x", b
 EXTENDED = frozenset((LONG_NAME, LONG_LINK, PAX, PAX_SOLARIS, PAX_GLOBAL))
 DEVICES = frozenset((b"3", b"4", b"6"))  # character device, block device, named pipe
 _LARGEST = (1 << 63) - 1  # what readers in C have room for
-_OCTAL = re.compile(rb"[0-7]*\Z")
+_OCTAL = late(rb"[0-7]*\Z")
 
 
 class Header(msgspec.Struct, frozen=True):

@@ -4,6 +4,7 @@ import re
 
 from modelaudit.blob import Blob, BytesBlob
 from modelaudit.errors import LimitExceeded, ParseError
+from modelaudit.late import late
 from modelaudit.parsers.protobuf import BYTES, VARINT, Reader, Shape, head_of, is_hidden, is_text, resemblance
 
 SAVED_MODEL, META_GRAPH, GRAPH = "tf_savedmodel", "tf_metagraph", "tf_graphdef"
@@ -11,7 +12,7 @@ SAVED_MODEL, META_GRAPH, GRAPH = "tf_savedmodel", "tf_metagraph", "tf_graphdef"
 _HEAD_BYTES = 4096
 _NAME_BYTES = 4096
 _FIELDS_TRIED = 256  # of a message, to find a graph behind what stands before it
-_OPERATOR = re.compile(r"[A-Za-z_][\w.>/-]*", re.ASCII)
+_OPERATOR = late(r"[A-Za-z_][\w.>/-]*", re.ASCII)
 
 _ARGUMENT: Shape = {1: "name"}
 _DEFINITION: Shape = {1: "name", 2: _ARGUMENT, 3: _ARGUMENT, 4: _ARGUMENT}

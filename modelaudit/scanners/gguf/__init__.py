@@ -4,11 +4,11 @@ The tensors' bytes are never read. What the values of known keys do to loaders i
 lie in `layout`.
 """
 
-import re
 from collections.abc import Iterator, Sequence
 
 from modelaudit import licensing
 from modelaudit.blob import Blob, read
+from modelaudit.late import late
 from modelaudit.limits import Limits
 from modelaudit.model import Asset, Child, Hit, License, Note
 from modelaudit.parsers import gguf
@@ -16,11 +16,11 @@ from modelaudit.parsers.gguf import ARRAY, INT8, STRING, UINT8, Entry, Header
 from modelaudit.scanners.gguf.layout import layout, shapes
 from modelaudit.scanners.gguf.loaders import loaders
 
-_PATH = re.compile(r"(?:^|[/\\])\.\.(?:[/\\]|$)|^[/\\]|^[A-Za-z]:[/\\]|[\x00-\x1f\x7f]")
-_TEMPLATE = re.compile(rb"\{[{%]")
+_PATH = late(r"(?:^|[/\\])\.\.(?:[/\\]|$)|^[/\\]|^[A-Za-z]:[/\\]|[\x00-\x1f\x7f]")
+_TEMPLATE = late(rb"\{[{%]")
 _TEMPLATE_KEY = "template"
 _TEMPLATES = 64  # strings of one array of templates; real ones have one or two
-_HELD = re.compile(rb"\x80[\x02-\x05]|[c(\]}]|\x1f\x8b|x[\x01\x5e\x9c\xda]|PK\x03\x04|\x7fELF|MZ|BZh|\xfd7zXZ")
+_HELD = late(rb"\x80[\x02-\x05]|[c(\]}]|\x1f\x8b|x[\x01\x5e\x9c\xda]|PK\x03\x04|\x7fELF|MZ|BZh|\xfd7zXZ")
 _HELD_BYTES = 16  # shorter values hold nothing
 _CHILDREN = 64  # values that are looked at by themselves
 _AHEAD_BYTES = 4096

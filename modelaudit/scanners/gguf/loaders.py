@@ -1,8 +1,8 @@
 """What values of known keys do to the memory of programs that load them, chiefly llama.cpp."""
 
-import re
 from collections.abc import Iterator
 
+from modelaudit.late import late
 from modelaudit.model import Evidence, Hit, Severity
 from modelaudit.parsers.gguf import ARRAY, FLOAT32, INT8, INT32, KIND_BYTES, KINDS, TOKENS, UINT8, UINT32, Entry, Header
 
@@ -17,7 +17,7 @@ _TYPED = {
     "tokenizer.ggml.token_type": (INT32, True),
     "tokenizer.ggml.suppress_tokens": (INT32, False),
 }
-_SIGNED = re.compile(rb"<0x[-+ \t\n\v\f\r]")  # what C's number readers take before digits
+_SIGNED = late(rb"<0x[-+ \t\n\v\f\r]")  # what C's number readers take before digits
 _ID_ABSENT = 0xFFFFFFFF
 
 

@@ -5,24 +5,25 @@ from collections.abc import Iterator
 
 from modelaudit.catalogue.callables import Level, Verdict
 from modelaudit.catalogue.callables.shipped import shipped
+from modelaudit.late import late
 from modelaudit.model import Evidence, Hit, Severity
 from modelaudit.parsers import telltale
 from modelaudit.parsers.manifest.tree import Pairs, Path, Tagged, plain, shown, text_of, walk, words
 from modelaudit.scanners.manifest import interpolation
 
 _PYTHON = "tag:yaml.org,2002:python/"
-_TAG = re.compile(r"(?P<how>object/apply|object/new|object|name|module):(?P<path>.*)", re.DOTALL)
+_TAG = late(r"(?P<how>object/apply|object/new|object|name|module):(?P<path>.*)", re.DOTALL)
 _HARMLESS = words(
 "none bool str unicode bytes int long float complex list tuple dict set frozenset"
 )  # fmt: skip
-_HYPER = re.compile(r"!(?P<how>new|name|apply|module):(?P<path>.+)", re.DOTALL)
-_FOREIGN = re.compile(
+_HYPER = late(r"!(?P<how>new|name|apply|module):(?P<path>.+)", re.DOTALL)
+_FOREIGN = late(
     r"(?:!|tag:yaml\.org,2002:|tag:ruby\.yaml\.org,2002:)(?P<what>ruby/(?:object|struct|exception|sym|hash-with"
     r"|array|class|module|regexp)\S*"
     r"|js/function|java\.[\w.$]+|javax\.[\w.$]+|com\.sun\.[\w.$]+|org\.springframework\.[\w.$]+|perl/code\S*"
     r"|php/object\S*)"
 )
-_DOTTED = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*){1,12}", re.ASCII)
+_DOTTED = late(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*){1,12}", re.ASCII)
 # Each of these keys makes its reader import what is written there and call it.
 _CALLS = {
     "_target_": "Hydra",
@@ -38,8 +39,8 @@ _CALLS = {
     "py/type": "jsonpickle",
 }
 # Parts of logging.conf whose `class` and `args` fileConfig evaluates as Python.
-_EVALUATED = re.compile(r"(?:handler|formatter)_\w*")
-_JAVA = re.compile(
+_EVALUATED = late(r"(?:handler|formatter)_\w*")
+_JAVA = late(
     r"java\.lang\.(?:ProcessBuilder|Runtime)|javax\.script\.ScriptEngineManager|java\.net\.URLClassLoader"
     r"|javax\.naming\.InitialContext|com\.sun\.rowset\.JdbcRowSetImpl|groovy\.lang\.GroovyShell"
     r"|org\.springframework\.expression\.spel\.standard\.SpelExpressionParser"
@@ -52,12 +53,12 @@ _MAYBE = words(
     " predict_fn"
     " implementation init_fn collate_fn load_fn on_load post_load pre_load on_init"
 )
-_RESOLVERS = re.compile(
+_RESOLVERS = late(
     r"(?:hydra\.(?:utils\.)?(?:_internal\.\w+\.)?(?:get_\w+|instantiate|call|_locate)|functools\.partial"
     r"|builtins\.getattr|operator\.\w+)"
 )
 # In a configuration these are ordinary, whatever a pickle that named them would be: paths, logs, trackers, data sets.
-_ORDINARY = re.compile(
+_ORDINARY = late(
     r"os\.(?:path\.\w+|getcwd|getenv|environ(?:\.get)?|cpu_count|sep)|logging\.\w*|logging\.handlers\.\w+"
     r"|logging\.config\.\w+|uuid\.uuid\d"
     r"|multiprocessing\.cpu_count|socket\.gethostname|torch\.(?:compile|distributed\.[\w.]+"

@@ -4,24 +4,24 @@ Whoever wrote the configuration has its reader decode the value and load it; the
 """
 
 import base64
-import re
 import zlib
 from collections.abc import Iterator
 from contextlib import suppress
 
+from modelaudit.late import late
 from modelaudit.parsers import telltale
 
 _SHORTEST = 16  # characters; no pickle that calls something is written in fewer
 _MOST_CHARS = 4 * 1024 * 1024  # of one value
 # How the encodings write the first two bytes of a pickle, of gzip, zlib and zip, and of pickles without a protocol.
 # Most values have another beginning and are done with this.
-_BEGINS = re.compile(
+_BEGINS = late(
     r"(?:data:[^,]{0,80};base64,)?(?:gA[I-X]|H4sI|e(?:J[w-z]|A[E-H]|N[o-r])|UEsD|QlpoO|Y[2-3]|KG|KF|Kd|Kc)"
     r"|80 ?0[2-5]|1[fF]8[bB]08|78(?:01|9[cC]|[dD][aA])|504[bB]0304|fC|J[,-]"
 )
 FIRST = frozenset("gHeUQYK8175fJd \t\r\n")  # what `_BEGINS` begins with, or space before it: the test of every value
 _ZLIB = (b"x\x01", b"x\x9c", b"x\xda")
-_BASE85 = re.compile(r"[!-~]{16,}")
+_BASE85 = late(r"[!-~]{16,}")
 _HEAD_BYTES = 64  # inflated to see whether it is zlib at all
 
 

@@ -4,6 +4,7 @@ import re
 from itertools import islice
 from typing import NamedTuple
 
+from modelaudit.late import late
 from modelaudit.model import Severity
 
 
@@ -16,14 +17,14 @@ class Suspect(NamedTuple):
     severity: Severity | None = None
 
 
-_SHELL = re.compile(
+_SHELL = late(
     r"/dev/(?:tcp|udp)/[\w.$]|\b(?:nc|ncat|netcat)\b(?:\s+-\w+){0,4}\s+-\w*[ec]\w*\s+\S*(?:sh|bash|cmd)\b"
     r"|\bbash\s+-i\s*>&|\bsocat\b.{0,80}\bexec:"
     r"|\bpowershell(?:\.exe)?\b.{0,80}-e(?:nc|ncodedcommand)?\s+[A-Za-z0-9+/=]{16}"
     r"|\bsocket\.socket\(.{0,200}(?:dup2|pty\.spawn|/bin/(?:ba)?sh)|\bmkfifo\b.{0,80}\|\s*(?:/bin/)?(?:ba)?sh\b",
     re.IGNORECASE | re.DOTALL,
 )
-_COMMAND = re.compile(
+_COMMAND = late(
     r"\b(?:curl|wget)\b[^|;\n]{0,300}\|\s*(?:sudo\s+)?(?:/\w+/)*(?:ba|z|da)?sh\b|\b(?:curl|wget)\b[^"
     r"|\n]{0,300}\|\s*(?:sudo\s+)?python[\d.]*\b"
     r"|\b(?:curl|wget)\b[^\n]{0,300}(?:&&|;)\s*(?:chmod\s+\+?[0-7x]+\s|(?:ba)?sh\s)"
@@ -32,7 +33,7 @@ _COMMAND = re.compile(
     r"|\bmshta\b\s+https?:",
     re.IGNORECASE,
 )
-_CODE = re.compile(
+_CODE = late(
     r"__import__\s*\(\s*['\"]|\bos\.(?:system|popen|exec[lv]p?e?|spawn[lv]p?e?)\s*\(\s*[frbu]{0,2}['\"\[]"
     r"|\bsubprocess\.(?:run|call|Popen|check_output|check_call|getoutput)\s*\(\s*[frbu]{0,2}['\"\[(]"
     # Not a method: the `exec` of JavaScript's expressions is one.
@@ -45,15 +46,15 @@ _CODE = re.compile(
     re.DOTALL,
 )
 # Inside a template these lead out of it; outside of one, they are words.
-_REACH = re.compile(
+_REACH = late(
     r"__(?:class|mro|subclasses|globals|builtins|init|import|base|bases|dict|getattribute)__|\bos\.popen\b|\|\s*attr\b"
 )
 # A host and a port, or a network address: with them it is the command itself and no talk of it.
-_TARGET = re.compile(r"/dev/(?:tcp|udp)/[\w.$-]+/[\d$]|\b\d{1,3}(?:\.\d{1,3}){3}\b")
-_LOOKUP = re.compile(r"\$\{(?:jndi|script|python|exec|url|dns):")
+_TARGET = late(r"/dev/(?:tcp|udp)/[\w.$-]+/[\d$]|\b\d{1,3}(?:\.\d{1,3}){3}\b")
+_LOOKUP = late(r"\$\{(?:jndi|script|python|exec|url|dns):")
 _TEMPLATE_CHARS = 400  # between the opening of an expression and what it reaches for
 _REACHES = 100  # looked at in one value
-_COLLECTORS = re.compile(
+_COLLECTORS = late(
     r"\b(?:webhook\.site|requestbin\.(?:com|net)|pipedream\.net|ngrok(?:-free)?\.(?:io|app|dev)"
     r"|burpcollaborator\.net|oastify\.com"
     r"|interact\.sh|oast\.(?:pro|live|site|online|fun|me)|beeceptor\.com|requestcatcher\.com|dnslog\.cn"
@@ -62,20 +63,20 @@ _COLLECTORS = re.compile(
     r"|\bapi\.telegram\.org/bot",
     re.IGNORECASE,
 )
-_SENSITIVE = re.compile(
+_SENSITIVE = late(
     r"(?:^|[\s\"'=:@(,/])(?:/etc/(?:passwd|shadow|sudoers|gshadow)\b|/proc/self/(?:environ|mem|maps)\b|(?:~"
     r"|\$HOME|/home/[\w.-]+)?/?\.ssh/"
     r"(?:id_\w+|authorized_keys)|(?:~|\$HOME|/home/[\w.-]+)?/?\.aws/credentials\b|\.kube/config\b"
     r"|\.git-credentials\b|/var/run/secrets/kubernetes)"
 )
-_INDEX = re.compile(r"--(?:extra-)?index-url[=\s]+(\S+)|--trusted-host[=\s]+(\S+)|--find-links[=\s]+(https?://\S+)")
-_INSECURE = re.compile(r"http://(?!localhost|127\.|10\.|192\.168\.|172\.(?:1[6-9]|2\d|3[01])\.|[\w-]+(?::|/|$))", re.I)
+_INDEX = late(r"--(?:extra-)?index-url[=\s]+(\S+)|--trusted-host[=\s]+(\S+)|--find-links[=\s]+(https?://\S+)")
+_INSECURE = late(r"http://(?!localhost|127\.|10\.|192\.168\.|172\.(?:1[6-9]|2\d|3[01])\.|[\w-]+(?::|/|$))", re.I)
 _INDEX_KEYS = frozenset(("index-url", "extra-index-url", "find-links", "PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL"))
 _PRELOADS = frozenset(("LD_PRELOAD", "LD_AUDIT", "DYLD_INSERT_LIBRARIES", "PYTHONSTARTUP", "BASH_ENV"))
-_ANYBODY = re.compile(r"/(?:tmp|var/tmp|dev/shm)/")
+_ANYBODY = late(r"/(?:tmp|var/tmp|dev/shm)/")
 # One of these stands in all that is found. Over text without capitals, and each begins with a letter or a sign as it
 # is: so a search goes from one possible beginning to the next, which is six times as fast.
-_HINTS = re.compile(
+_HINTS = late(
     r"/dev/|n(?<!\wn)c(?:at)?\b|netcat|bash|socat|powershell|socket|mkfifo|curl|wget|base64|rm\s+-|s(?<!\ws)h\s+-c|cmd"
     r"|chmod|certutil|mshta|__|o(?<!\wo)s\.|subprocess"
     r"|eval|exec|load|import|cdll|process|function|\{[{%]|\$\{|webhook|requestbin|pipedream|ngrok"

@@ -2,9 +2,10 @@
 
 import re
 
+from modelaudit.late import late
 from modelaudit.parsers.manifest.tree import Pairs, Path, plain, text_of
 
-_MARK = re.compile(r"\$\{([^${}]{1,200})\}")
+_MARK = late(r"\$\{([^${}]{1,200})\}")
 _MOST_CHARS = 512  # of a name that is called
 _ROUNDS = 16  # interpolations in one text, nested ones included
 

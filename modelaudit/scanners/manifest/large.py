@@ -5,11 +5,11 @@ by itself. A piece that writes plain letters as escapes, which no writer of JSON
 """
 
 import json
-import re
 from collections.abc import Iterator
 
 from modelaudit.blob import Blob
 from modelaudit.errors import LimitExceeded
+from modelaudit.late import late
 from modelaudit.limits import KIB, MIB, Limits
 from modelaudit.parsers.manifest.tree import Document, Pairs, Tagged
 from modelaudit.scanners.manifest import secrets
@@ -23,13 +23,13 @@ _KEYS = (
     b"auto_map", b"_target_", b"class_path", b"chat_template", b"trust_remote_code", b"custom_pipeline",
     b"loader_module", b"auto_mapping", b"weight_map", b"api_key", b"password", b"secret", b"access_token",
 )  # fmt: skip
-_TAG = re.compile(rb"!!python/[\w/]{1,20}:[\w.]{1,200}|tag:yaml\.org,2002:python/[\w/]{1,20}:[\w.]{1,200}")
+_TAG = late(rb"!!python/[\w/]{1,20}:[\w.]{1,200}|tag:yaml\.org,2002:python/[\w/]{1,20}:[\w.]{1,200}")
 _TOKENS = (
     b"AKIA", b"ASIA", b"ghp_", b"github_pat_", b"hf_", b"xoxb-", b"xoxp-", b"sk-ant-", b"sk-proj-", b"T3BlbkFJ",
     b"AIzaSy", b"hooks.slack.com", b"PRIVATE KEY-----", b"AccountKey=", b"eyJhbGciOi", b"/dev/tcp/",
 )  # fmt: skip
-_ESCAPE = re.compile(rb"\\u00([2-7][0-9A-Fa-f])")
-_COLON = re.compile(rb"[\"']?[ \t\r\n]*:[ \t\r\n]*")
+_ESCAPE = late(rb"\\u00([2-7][0-9A-Fa-f])")
+_COLON = late(rb"[\"']?[ \t\r\n]*:[ \t\r\n]*")
 
 
 def trees(blob: Blob, limits: Limits) -> Iterator[Document]:

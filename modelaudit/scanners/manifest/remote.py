@@ -1,19 +1,19 @@
 """References to code that runs when the model is loaded: beside it, missing, or in somebody else's repository."""
 
-import re
 from collections.abc import Iterator
 
 from modelaudit.blob import Blob
 from modelaudit.catalogue.callables import Level
+from modelaudit.late import late
 from modelaudit.model import Evidence, Hit, Severity
 from modelaudit.parsers.manifest.tree import Pairs, Path, shown, text_of, truth
 from modelaudit.scanners.manifest.callables import judge
 
-_REMOTE = re.compile(r"https?://|[\w.-]+/[\w.-]+\Z")
-_KNOWN_LOADERS = re.compile(r"mlflow(?:\.\w+)*|mlflow_\w+(?:\.\w+)*")
+_REMOTE = late(r"https?://|[\w.-]+/[\w.-]+\Z")
+_KNOWN_LOADERS = late(r"mlflow(?:\.\w+)*|mlflow_\w+(?:\.\w+)*")
 _CHAINS = frozenset(("pal_chain", "llm_bash_chain", "bash_chain", "python_repl", "llm_math_chain_numexpr"))
-_LANGCHAIN = re.compile(r"langchain(?:[_-]\w+)?|langgraph|langserve")
-_RUNNERS = re.compile(
+_LANGCHAIN = late(r"langchain(?:[_-]\w+)?|langgraph|langserve")
+_RUNNERS = late(
     r"PythonREPL\w*|PythonAstREPL\w*|BashProcess|LLMBashChain|PALChain|ShellTool|TerminalTool|BashTool|RunnableLambda"
 )
 _CONTEXT = frozenset(("metadata", "additional_kwargs", "response_metadata", "tool_calls", "artifact"))

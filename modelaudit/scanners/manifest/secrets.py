@@ -8,6 +8,8 @@ import re
 from collections import Counter
 from typing import NamedTuple
 
+from modelaudit.late import late
+
 
 class Secret(NamedTuple):
     """What was found: in words, as it may be shown, and whether it is beyond doubt."""
@@ -47,38 +49,36 @@ _SHAPES: tuple[tuple[str, str], ...] = (
     ),
     ("a JSON web token", r"(?<![\w-])eyJ[\w-]{10,1000}\.eyJ[\w-]{10,2000}\.[\w-]{20,1000}"),
 )  # fmt: skip
-_COMPILED = tuple((what, re.compile(pattern)) for what, pattern in _SHAPES)
-_HINTS = re.compile(
+_COMPILED = tuple((what, late(pattern)) for what, pattern in _SHAPES)
+_HINTS = late(
     r"AKIA|ASIA|gh[pousr]_|github_pat_|gl(?:pat|ptt|dt|rt)-|hf_|api_org_|xox[abeoprs]-|hooks\.slack|/webhooks/"
     r"|:AA|sk-|AIza"
     r"|ya29\.|GOCSPX|k_live_|npm_|pypi-|SG\.|_v1_|gsk_|r8_|dapi|AccountKey=|PRIVATE KEY|eyJ"
 )
-_URL = re.compile(
+_URL = late(
     r"\b([a-z][a-z0-9+.-]{1,20})://([^\s:/@\"'<>{}$%*\[\]]{1,64}):([^\s/@\"'<>{}$]{3,128})@([A-Za-z0-9.\-\[\]]{1,253})"
 )
-_FILLED = re.compile(r"x{8}|X{8}|\*{4}|0{8}|\.{3}")
-_DOCUMENTED = re.compile(
-    r"EXAMPLE|example|SflKxwRJSMeKKF2QT4fwpMeJf36POk6yJV_adQssw5c"
-)  # of AWS's and jwt.io's manuals
-_EXAMPLES = re.compile(
+_FILLED = late(r"x{8}|X{8}|\*{4}|0{8}|\.{3}")
+_DOCUMENTED = late(r"EXAMPLE|example|SflKxwRJSMeKKF2QT4fwpMeJf36POk6yJV_adQssw5c")  # of AWS's and jwt.io's manuals
+_EXAMPLES = late(
     r"EXAMPLE|example|SflKxwRJSMeKKF2QT4fwpMeJf36POk6yJV_adQssw5c|(.)\1{7}|x{6}|X{6}|1234567890|abcdef|ABCDEF"
     r"|0123456789",
     re.DOTALL,
 )
-_KEY = re.compile(
+_KEY = late(
     r"(?:^|[_\-. ])(?:pass(?:wd|word|phrase)|pwd|secret|client_?secret|secret_?key|(?:secret_?)?access_?key"
     r"|api_?key|apikey|api_?secret"
     r"|private_?key|auth_?key|account_?key|(?:access|auth|api|bearer|refresh|hf|hub|session|github|gitlab|wandb"
     r"|bot)_?token"
     r"|aws_secret_access_key|credentials?|encryption_?key|signing_?key)$"
 )
-_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
-_PLACEHOLDER = re.compile(
+_CAMEL = late(r"(?<=[a-z0-9])(?=[A-Z])")
+_PLACEHOLDER = late(
     r"^(?:[<\[{(%$].*|.*[>\]})%]|\*+|x+|\.+|-+|.*(?:\$\{|\{\{|\$\(|%\().*|\$\w+|(?:env|vault|ssm|secret|secrets"
     r"|file|ref|arn|aws|op|gcp|kms|enc|sops|os\.environ|environ)[:/.].*)$",
     re.DOTALL | re.IGNORECASE,
 )
-_WORDS = re.compile(
+_WORDS = late(
     r"your|example|change|placeholder|dummy|sample|fake|test|todo|redacted|removed|insert|replace|none|null"
     r"|default|secret_?key"
     r"|my[-_ ]?(?:api|pass|secret|token|key)|api[-_ ]?key|password|passw|access[-_ ]?key|foobar|foo|xxx|abc"
@@ -87,8 +87,8 @@ _WORDS = re.compile(
     r"|string|str\b|bool",
     re.IGNORECASE,
 )
-_DATA = re.compile(r"[A-Za-z]+(?:[ ._/:\\-][A-Za-z]+)*|[\d.]+|(?:[./~]|#/|[A-Za-z]:\\|https?:).*", re.DOTALL)
-_LOCAL = re.compile(
+_DATA = late(r"[A-Za-z]+(?:[ ._/:\\-][A-Za-z]+)*|[\d.]+|(?:[./~]|#/|[A-Za-z]:\\|https?:).*", re.DOTALL)
+_LOCAL = late(
     r"localhost|127\.|0\.0\.0\.0|\[::1\]|[A-Za-z0-9_-]+$|.*\.(?:local|internal|test|example|invalid)$|.*example\.", re.I
 )
 

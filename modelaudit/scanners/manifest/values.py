@@ -1,8 +1,8 @@
 """What single values of a configuration hold: credentials, commands, addresses, paths, chat templates."""
 
-import re
 from collections.abc import Iterator
 
+from modelaudit.late import late
 from modelaudit.limits import Limits
 from modelaudit.model import Child, Hit, Severity
 from modelaudit.parsers.manifest.tree import Pairs, Path, Tagged, keys, shown, text_of, words
@@ -12,7 +12,7 @@ from modelaudit.scanners.manifest.shape import is_prose, is_words
 _SHORTEST = 6  # no secret, command or address is shorter
 _CODED = 100  # values of one file that are decoded and looked at
 _TEMPLATES = ("chat_template", "default_chat_template")
-_ESCAPES = re.compile(r"(?:^|[/\\])\.\.(?:[/\\]|$)|^[/\\]|^[A-Za-z]:[/\\]|^\w+://|\x00")
+_ESCAPES = late(r"(?:^|[/\\])\.\.(?:[/\\]|$)|^[/\\]|^[A-Za-z]:[/\\]|^\w+://|\x00")
 # Publicly documented attacks, by whom and when.
 _MALICIOUS = {
     "baller423/goober2": "JFrog, February 2024: opens a reverse shell when it is loaded",

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from modelaudit import licensing
 from modelaudit.blob import Blob
 from modelaudit.catalogue.operators import onnx as known_operators
+from modelaudit.late import late
 from modelaudit.limits import Limits
 from modelaudit.model import Asset, Child, Evidence, Hit, License, Note, Severity, Weights
 from modelaudit.parsers import onnx, telltale
@@ -21,7 +22,7 @@ from modelaudit.scanners.onnx.tensors import AWAY, held, tensors, weights
 _TEMPLATE = ("{{", "{%")
 _TRACES = ("stack_trace", "name_scopes", "class_hierarchy", "fx_node", "original_node")  # what exporters note down
 _CHILDREN = 64
-_NATIVE = re.compile(r"^[^\n{}]{0,1024}\.(?:so(?:\.\d+)*|dll|dylib|pyd)\Z", re.IGNORECASE)
+_NATIVE = late(r"^[^\n{}]{0,1024}\.(?:so(?:\.\d+)*|dll|dylib|pyd)\Z", re.IGNORECASE)
 _PATH_CHARS = 1024
 # Attributes that hold the path of a file to open, and the operators that have them.
 _READERS = {"ep_cache_context": ("EPContext",)}

@@ -1,18 +1,18 @@
 """Where the bytes of tensors are: in the model, in another file, or where they should not be."""
 
-import re
 from collections.abc import Iterator, Sequence
 
 from modelaudit.blob import Blob
+from modelaudit.late import late
 from modelaudit.model import Child, Evidence, Hit, Weights
 from modelaudit.parsers import telltale
 from modelaudit.parsers.onnx import TYPE_BITS, Model, Tensor
 
-AWAY = re.compile(r"(?:^|[/\\])\.\.(?:[/\\]|$)|^[/\\~]|^[A-Za-z]:|^[A-Za-z][A-Za-z0-9+.-]+://|[\x00-\x1f]")
+AWAY = late(r"(?:^|[/\\])\.\.(?:[/\\]|$)|^[/\\~]|^[A-Za-z]:|^[A-Za-z][A-Za-z0-9+.-]+://|[\x00-\x1f]")
 _MEMORY = "_ORT_MEM_ADDR_"
 _KEYS = frozenset(("location", "offset", "length", "checksum", "basepath"))
 _PREPACKED = "prepacked_"  # ONNX Runtime notes down with this where weights lie that it has laid out for a processor
-_NUMBER = re.compile(r"\s*[+-]?\d{1,30}\s*")
+_NUMBER = late(r"\s*[+-]?\d{1,30}\s*")
 _FOLDERS_MOST = 16  # folders of external data that are looked into; each costs a listing
 _CHILDREN = 64
 _HEAD_BYTES = 16

@@ -7,12 +7,13 @@ functions, which is worth an info at most.
 
 import re
 from collections.abc import Iterator
-from pathlib import PurePosixPath
+from posixpath import splitext
 from typing import Final
 
 from modelaudit.blob import Blob
 from modelaudit.catalogue.callables.shipped import shipped
 from modelaudit.errors import LimitExceeded
+from modelaudit.late import late
 from modelaudit.limits import Limits
 from modelaudit.model import Child, Hit
 from modelaudit.parsers.python_source import Program, TooDeep, encoding
@@ -21,8 +22,8 @@ from modelaudit.scanners.python_source.report import Report
 _HEAD_BYTES: Final = 4096
 _NAMES: Final = frozenset((".py", ".pyw", ".pyi"))
 _CYTHON: Final = frozenset((".pyx", ".pxd", ".pxi"))  # often with Python's first line, and never Python
-_SHEBANG: Final = re.compile(rb"#!.{0,80}\bpython")
-_STATEMENT: Final = re.compile(
+_SHEBANG: Final = late(rb"#!.{0,80}\bpython")
+_STATEMENT: Final = late(
     rb"^(?:import\s+[\w.]+|from\s+[\w.]+\s+import\b|def\s+\w+\s*\(|class\s+\w+\s*[(:]|@\w+|if\s+.+:\s*$)"
     rb"|^(?:try:|async def |with\s)"
     rb"|^\w[\w.\[\]'\"]*\s*=[^=]|^[\w.]+\(|^\s*(?:\"\"\"|\'\'\'|#)|^(?:__import__|exec|eval)\b",
@@ -38,11 +39,11 @@ def warm() -> None:
 def fits(blob: Blob, limits: Limits, /) -> bool:
     """Whether the name and the text say that it is Python source, or its first line does."""
     head = bytes(blob.view(0, _HEAD_BYTES))
-    if b"\0" in head or PurePosixPath(blob.place.name).suffix.lower() in _CYTHON:
+    if b"\0" in head or splitext(blob.place.name)[1].lower() in _CYTHON:
         return False
     if _SHEBANG.match(head):
         return True
-    named = PurePosixPath(blob.place.name).suffix.lower() in _NAMES
+    named = splitext(blob.place.name)[1].lower() in _NAMES
     return named and (b"(" in head or _STATEMENT.search(head) is not None)
 
 

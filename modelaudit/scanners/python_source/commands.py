@@ -5,10 +5,12 @@ import re
 from collections.abc import Sequence
 from typing import Final, Literal
 
+from modelaudit.late import late
+
 Command = Literal["hostile", "install", "harmless", "unknown"]
 
 # Fetch and run, reverse shells, decoded scripts, what is left behind to start again, what is destroyed.
-_HOSTILE: Final = re.compile(
+_HOSTILE: Final = late(
     r"\b(?:curl|wget|fetch)\b[^|;&\n]{0,400}[|;&]+\s*(?:sudo\s+)?(?:ba|z|da|k)?sh\b|\b(?:curl|wget)\b.{0,400}\bchmod\b"
     r"|/dev/(?:tcp|udp)/|\bn(?:c|cat|etcat)\b(?:\.\w+)?\s.{0,80}\s-\w*e\b|\b(?:ba)?sh\s+-i\b|\bmkfifo\b"
     r"|\bbase64\s+(?:-d|-D|--decode)\b.{0,80}\|\s*(?:ba|z)?sh|\|\s*(?:sudo\s+)?(?:ba|z)?sh\s*(?:$|[\"';&-])"
@@ -18,7 +20,7 @@ _HOSTILE: Final = re.compile(
     r"|\b(?:curl|wget)\b.{0,200}(?:--data|\s-d\s|--post|-F\s|\s-T\s).{0,200}(?:\$\(|`|@/|/etc/|\.ssh|\.aws)",
     re.IGNORECASE | re.DOTALL,
 )
-_INSTALL: Final = re.compile(
+_INSTALL: Final = late(
     r"\b(?:pip3?|conda|mamba|uv|apt|apt-get|brew|npm|yum)\b.{0,40}\b(?:install|add)\b|\bsetup\.py\b.{0,40}\b(?:install|develop|build)",
     re.DOTALL,
 )
@@ -33,12 +35,12 @@ _HARMLESS: Final = frozenset(
 )  # fmt: skip
 # Asked of a program by its bare name, and nothing else: whether it is there.
 _ASKS: Final = frozenset(("--version", "-version", "-V", "--help"))
-_BARE: Final = re.compile(r"[\w+-][\w.+-]*")
-_SHELL_MARK: Final = re.compile(r"[|;&`><]|\$\(")
+_BARE: Final = late(r"[\w+-][\w.+-]*")
+_SHELL_MARK: Final = late(r"[|;&`><]|\$\(")
 
 
 # Programs that run what they are told.
-_RUNNERS: Final = re.compile(
+_RUNNERS: Final = late(
     r"(?:ba|z|da|k|c|tc|fi)?sh|cmd|powershell|pwsh|wscript|cscript|mshta|rundll32|regsvr32|python[\d.]*w?|pypy[\d.]*|perl|ruby"
     r"|node|deno|bun|php|lua|osascript|awk|gawk|sed|env|sudo|doas|su|xargs|nohup|setsid|timeout|nice|exec|eval|ssh|docker"
     r"|podman|kubectl|start|open|make|java|go|cargo|npx|uvx|pipx|busybox|gdb|find|tar|git|ffmpeg"

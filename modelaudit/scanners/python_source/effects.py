@@ -4,12 +4,12 @@ The catalogue of callables judges for pickles, where the mere name of `sys` is a
 them for good reasons, so here stand the ones that attacks on source are made of.
 """
 
-import re
 from collections.abc import Iterable
 from typing import Final, Literal
 
 from modelaudit.catalogue.callables import Level
 from modelaudit.catalogue.callables.shipped import shipped
+from modelaudit.late import late
 
 Effect = Literal["process", "execute", "load", "decode", "network", "native", "open", "memory", "unknown", "escape", ""]
 
@@ -110,8 +110,8 @@ _LISTS: Final[tuple[tuple[Effect, frozenset[str]], ...]] = (
     ("open", _OPEN),
 )  # fmt: skip
 _BY_NAME: Final[dict[str, Effect]] = {name: effect for effect, names in reversed(_LISTS) for name in names}
-_ESCAPE: Final = re.compile(r"builtins\.\w+(?:\.__(?:class|base|bases|mro)__(?:\[\])*)+\.__subclasses__")
-_PATHS: Final = re.compile(r"^pathlib\.(?:Path|PosixPath|WindowsPath)(?:\(\)|\.\w+\(\))+\.")
+_ESCAPE: Final = late(r"builtins\.\w+(?:\.__(?:class|base|bases|mro)__(?:\[\])*)+\.__subclasses__")
+_PATHS: Final = late(r"^pathlib\.(?:Path|PosixPath|WindowsPath)(?:\(\)|\.\w+\(\))+\.")
 _MODULES: Final = frozenset(
     ("os", "posix", "subprocess", "builtins", "socket", "pty", "importlib", "marshal", "pickle")
 )

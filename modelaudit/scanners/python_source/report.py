@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import Final
 
+from modelaudit.late import late
 from modelaudit.model import Child, Evidence, Hit, Severity
 from modelaudit.parsers.python_source import Act, Program
 from modelaudit.parsers.python_source.meanings import Constant, Path
@@ -24,25 +25,25 @@ _TEXTS: Final = 50  # texts that one source runs and that are scanned as source 
 _EACH: Final = 20  # hits of one rule in one source
 # Files that start programs or let people in when they are written, and those that hold secrets.
 _RUN: Final = frozenset(("builtins.exec", "builtins.eval", "builtins.execfile"))
-_STARTUP: Final = re.compile(
+_STARTUP: Final = late(
     r"authorized_keys|\.(?:bashrc|bash_profile|profile|zshrc|zprofile)$|/etc/(?:cron|passwd|shadow|sudoers"
     r"|ld\.so\.preload|profile|systemd|init\.d|rc\.local)|/var/spool/cron|LaunchAgents|LaunchDaemons"
     r"|Start Menu.*Startup|sitecustomize\.py|usercustomize\.py"
     r"|site-packages/.*\.pth$"
 )
-_SECRET: Final = re.compile(
+_SECRET: Final = late(
     r"\.ssh/(?:id_|config)|\bid_(?:rsa|ed25519|ecdsa)\b|\.aws/credentials|/etc/shadow|\.kube/config"
     r"|\.docker/config\.json"
     r"|\.netrc|\.git-credentials|/proc/self/environ|Login Data|cookies\.sqlite|wallet\.dat|\.config/gcloud"
     r"|/etc/passwd"
 )
 # What a server answered, and not the connection or the name of a file that was fetched.
-_ANSWER: Final = re.compile(r"\.(?:text|content|(?:read|json|recv|recvfrom|decode)\(\))")
-_ELSEWHERE: Final = re.compile(
+_ANSWER: Final = late(r"\.(?:text|content|(?:read|json|recv|recvfrom|decode)\(\))")
+_ELSEWHERE: Final = late(
     r"^(?:/tmp/|/var/tmp/|/dev/shm/|/run/user/|https?://|ftp://)|^[\w./\\-]+\.(?:txt|dat|bin|log|png|jpe?g|gif|pkl|npy|bak)$"
 )
-_DOTTED: Final = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*){0,20}", re.ASCII)
-_WRITES: Final = re.compile(r"[wax+]")
+_DOTTED: Final = late(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*){0,20}", re.ASCII)
+_WRITES: Final = late(r"[wax+]")
 _MEMORY: Final = frozenset(("process", "execute", "load", "network", "memory"))
 
 

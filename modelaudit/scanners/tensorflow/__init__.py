@@ -4,11 +4,11 @@ Numbers are not read: of a frozen graph the nodes are, and the head of each cons
 as its path is followed in `paths`.
 """
 
-import re
 from collections.abc import Iterator
 
 from modelaudit.blob import Blob
 from modelaudit.catalogue.operators import tensorflow as known_operators
+from modelaudit.late import late
 from modelaudit.limits import Limits
 from modelaudit.model import Asset, Child, Hit, Note
 from modelaudit.parsers import tensorflow
@@ -16,7 +16,7 @@ from modelaudit.parsers.tensorflow import Graph
 from modelaudit.scanners.tensorflow.operators import operators
 from modelaudit.scanners.tensorflow.paths import leads_out
 
-_CONFIGURATION = re.compile(r"\s*\{")
+_CONFIGURATION = late(r"\s*\{")
 
 
 def warm() -> None:

@@ -5,13 +5,14 @@ import re
 import msgspec
 
 from modelaudit.catalogue.operators import tensorflow as known_operators
+from modelaudit.late import late
 from modelaudit.parsers.tensorflow import Graph, Node
 
 _NODES_MOST = 10_000  # followed back from one operator
 
-_OUTSIDE = re.compile(r"(?:^|[/\\])\.\.(?:[/\\]|$)|^[/\\~]|^[A-Za-z]:[/\\]|^[A-Za-z][A-Za-z0-9+.-]*://|\x00")
+_OUTSIDE = late(r"(?:^|[/\\])\.\.(?:[/\\]|$)|^[/\\~]|^[A-Za-z]:[/\\]|^[A-Za-z][A-Za-z0-9+.-]*://|\x00")
 # Places where a model has no business at all: the system's, those with keys, and servers.
-_SENSITIVE = re.compile(
+_SENSITIVE = late(
     r"^/(?:etc|proc|sys|dev|boot|root|bin|sbin|lib\d*|usr|var/(?:spool|run|lib|log))(?:/|$)|(?:^|[/\\])\.\.(?:[/\\]|$)"
     r"|[/\\]\.(?!/)[\w-]+|^~|^\.(?:ssh|aws|bash)|\b(?:passwd|shadow|authorized_keys|id_rsa|crontab|sudoers)\b"
     r"|^[A-Za-z]:[/\\](?:Windows|Users)|^(?:https?|ftp|file|ram|tcp|grpc|rpc)://|^\\\\|\x00",

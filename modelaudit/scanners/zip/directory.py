@@ -1,9 +1,9 @@
 """What is wrong with a zip's directory: names, flags, duplicates, counts, and directories that disagree."""
 
-import re
 from collections.abc import Iterator
 
 from modelaudit.blob import read
+from modelaudit.late import late
 from modelaudit.limits import Limits
 from modelaudit.model import Child, Evidence, Hit, Note, Severity
 from modelaudit.parsers.zip import entries, names
@@ -15,7 +15,7 @@ from modelaudit.scanners.zip.members import TEXT
 Item = Hit | Child | Note
 
 # Names made of other characters only need no closer look; most names are.
-_NOTABLE = re.compile(rb"[\x00-\x1f\x7f-\xff\\:]|\.\.|^/")
+_NOTABLE = late(rb"[\x00-\x1f\x7f-\xff\\:]|\.\.|^/")
 _PYTHON_VERSION = 63  # CPython's zipfile refuses members that need more (6.3)
 # Of an array store in a zip, which is only ever appended to: what describes it stands there again after each change.
 _STORE = (".zattrs", ".zarray", ".zgroup", ".zmetadata", "zarr.json")

@@ -1,6 +1,5 @@
 """One member of a zip: how its two headers differ, and its data as children."""
 
-import re
 import zlib
 from collections.abc import Iterator
 
@@ -8,6 +7,7 @@ from msgspec.structs import replace
 
 from modelaudit.blob import Blob, SliceBlob, read
 from modelaudit.errors import LimitExceeded, ParseError
+from modelaudit.late import late
 from modelaudit.limits import Limits
 from modelaudit.model import Child, Hit, Note
 from modelaudit.parsers.zip import entries
@@ -16,7 +16,7 @@ from modelaudit.unpack import Budget, open_child, unpacks
 
 Item = Hit | Child | Note
 
-TEXT = re.compile(rb"[\t\n\r -~\x80-\xff]*")  # what a comment may be without a word
+TEXT = late(rb"[\t\n\r -~\x80-\xff]*")  # what a comment may be without a word
 
 HEAD_BYTES = 512  # of a stored member: what identifying it needs
 WHOLE_BYTES = 64 << 10  # packed members and pickles up to this size are fetched whole with their head
