@@ -133,3 +133,4 @@ def main(number: int) -> None:
     os.chdir("/")
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
     _Nursery(number).run()
+    os._exit(0)  # taking apart all that was loaded would keep the parent waiting
