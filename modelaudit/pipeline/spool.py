@@ -3,7 +3,6 @@
 import errno
 import hashlib
 import os
-import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -30,6 +29,8 @@ class Spool:
         if size <= limits.memfd_bytes:
             self._file = os.memfd_create("modelaudit", os.MFD_CLOEXEC)
         else:
+            import tempfile  # slow to load, and most objects need no file
+
             self._file, name = tempfile.mkstemp(prefix="modelaudit-", dir=folder)
             os.unlink(name)
         try:
@@ -49,6 +50,8 @@ class Spool:
             try:
                 written = os.pwrite(self._file, view, place)
             except OSError as error:
+                import tempfile
+
                 raise SourceError(
                     "spool_full",
                     f"no room for {len(data)} bytes in {tempfile.gettempdir()}: {error.strerror}; set TMPDIR",

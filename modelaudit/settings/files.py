@@ -1,6 +1,5 @@
 """Settings from files: TOML by name or where they usually lie, bounds, lists of paths."""
 
-import difflib
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -18,6 +17,8 @@ _LINE_CHARS = 64 * KIB  # of one line of --targets; the longest path that a kern
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """A question about the closest of `known`, or nothing."""
+    import difflib  # for mistakes only
+
     near = difflib.get_close_matches(name, list(known), 1)
     return f"; did you mean {near[0]}?" if near else ""
 

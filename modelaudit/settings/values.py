@@ -1,6 +1,5 @@
 """One setting each: from what was said, wherever that was, to its value."""
 
-import difflib
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Literal, NoReturn, cast, get_args
@@ -136,6 +135,8 @@ def known_rules(names: Iterable[str], where: str) -> None:
     known = catalogue.load().rules
     for name in names:
         if name not in known:
+            import difflib
+
             near = difflib.get_close_matches(name, known, 3)
             raise UsageError(
                 f"{where}: there is no rule {name!r}"

@@ -35,6 +35,8 @@ from modelaudit.workers.wire import (
 
 _FLUSH_SECONDS = 0.25  # a job that takes longer than this tells what it has found so far, at most this often
 
+_COPIED_BYTES = 1 << 16  # up to here a copy costs less than a mapping
+
 
 class _Channel:
     """The socket to the parent: whole messages, and the descriptors that came with them."""
@@ -87,12 +89,20 @@ class _Told:
         self._due = time.monotonic() + _FLUSH_SECONDS
 
 
-def _scan(engine: Engine, setup: Setup, job: Job, descriptor: int, told: _Told) -> FromWorker:
-    data: bytes | mmap.mmap = b""
+def _bytes(descriptor: int, job: Job) -> bytes | mmap.mmap | None:
+    """What is here of the object; None when it has become shorter than it was."""
+    if job.size <= _COPIED_BYTES and job.extents == ((0, job.size),):
+        data = os.pread(descriptor, job.size, 0)
+        return data if len(data) == job.size else None
     if os.fstat(descriptor).st_size < job.size:
+        return None
+    return mmap.mmap(descriptor, job.size, prot=mmap.PROT_READ) if job.size and job.extents else b""
+
+
+def _scan(engine: Engine, setup: Setup, job: Job, descriptor: int, told: _Told) -> FromWorker:
+    data = _bytes(descriptor, job)
+    if data is None:
         return Broken(job.id, "changed", "the file became shorter before it was read")
-    if job.size and job.extents:
-        data = mmap.mmap(descriptor, job.size, prot=mmap.PROT_READ)
     place = Place(job.uri.rpartition("/")[2], job.folders)
     blob = RootBlob(data, job.size, job.extents, place)
     try:
