@@ -5,6 +5,7 @@ does, with values that stand for objects (see `values`). The opcodes that make u
 followed in one loop over local variables; the rest, a few in a hundred, in a function each.
 """
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Final
 
@@ -16,7 +17,7 @@ from modelaudit.parsers.pickle.opcodes import BYTES, CODES, COUNT_BYTES, NAMES, 
 from modelaudit.parsers.pickle.reading import MARGIN_BYTES
 from modelaudit.parsers.pickle.skim import LOOK_BYTES, step
 from modelaudit.parsers.pickle.state import ITEMS_EACH, STACK_MOST, State
-from modelaudit.parsers.pickle.values import WRAPPER, Broken, Event, Global, Instance, Persistent, WrongFrame
+from modelaudit.parsers.pickle.values import WRAPPER, Broken, Event, Global, Instance, Persistent, Value, WrongFrame
 
 _STOP: Final = CODES["STOP"]
 
@@ -34,6 +35,9 @@ _TUPLE1: Final = CODES["TUPLE1"]
 _SETITEM: Final = CODES["SETITEM"]
 _BINGET: Final = CODES["BINGET"]
 _BINPUT: Final = CODES["BINPUT"]
+# Numbers that are appended to a list one by one, as protocol 0 does.
+_NUMBERS: Final = (b"F", b"I")
+_APPENDED: Final = re.compile(rb"(?:[FI]-?\d[\d.e+-]{0,24}\na){1,1024}")
 
 
 def run(state: State) -> Iterator[Event]:
@@ -229,7 +233,16 @@ def _item(state: State, data: bytes, i: int, op: int) -> int:
         return -1
     state.fill(target, stack[-count:])
     del stack[-count:]
-    return i + 1
+    i += 1
+    if count == 1 and data.startswith(_NUMBERS, i):
+        window = state.window
+        if run := _APPENDED.match(data, i, max(0, min(len(data) - 9, state.frames.end - window.base))):
+            places: list[Value] = []
+            while i < run.end():
+                places.append(window.base + i)
+                i = data.index(b"\n", i) + 2
+            state.fill(target, places)
+    return i
 
 
 def _tuple(state: State, data: bytes, i: int, op: int) -> int:

@@ -27,6 +27,8 @@ _CONVINCING_PUTS: Final = 4  # of them into the memo
 _SURE: Final = 6  # opcodes after which a stream with a protocol header is believed
 _AFTER_IMPORT: Final = 3  # opcodes that must follow an import outside the standard library
 
+# Lines as picklers write them; they pass every check below.
+_USUAL: Final = re.compile(rb"F-?\d{1,20}\.\d{1,20}(?:e[+-]\d{1,3})?\n|I-?\d{1,20}\n|[pg]\d{1,20}\n|V[^\n]*\n")
 _IDENTIFIER: Final = re.compile(rb"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*")
 _DECIMAL: Final = re.compile(rb"\s*[+-]?\d[\d_]*\s*")
 _NUMBER: Final = re.compile(rb"\s*(?:[+-]\s*)?(?:0[xX][\da-fA-F_]+|0[bBoO]?[0-7_]*|\d[\d_]*)L?\s*")
@@ -105,13 +107,8 @@ class _Stack:
         self.marks: list[int] = []
 
     def follow(self, rule: _Rule) -> bool:
-        """Do what the opcode does to the depth; False when the stack lacks what it takes."""
+        """Do what an opcode that is not `plain` does to the depth; False when the stack lacks what it takes."""
         floor = self.marks[-1] if self.marks else 0
-        if rule.plain:
-            if self.depth - floor < rule.least:
-                return False
-            self.depth += rule.change
-            return True
         name = rule.name
         if name == "POP" and not (self.marks and self.depth == floor):
             if self.depth - floor < rule.least:
@@ -152,22 +149,29 @@ class Probing:
         That may be beyond its end, behind a large argument, or before it, at an opcode that is not all there.
         -1 when the pickle stopped or broke.
         """
-        found, stack, i = self.found, self._stack, 0
+        found, stack, i, rules, sizes = self.found, self._stack, 0, _RULES, SIZE
         way, until_sure, headed, size = self._way, self._until_sure, self._headed, len(head)
+        floor = stack.marks[-1] if stack.marks else 0
         while i < size:
             op = head[i]
-            rule = _RULES[op]
+            rule = rules[op]
             if op == _STOP:
                 found.stopped, found.end = stack.depth > 0, i + 1
                 return -1
             if rule is None:
                 return -1
-            after = i + SIZE[op] if SIZE[op] and op != _PROTO else _argument(head, i, op)
+            after = i + sizes[op] if sizes[op] and op != _PROTO else _argument(head, i, op)
             if after == 0:
                 return -1
             if after > size and (not COUNT_BYTES[op] or size - i <= COUNT_BYTES[op]):
                 return i
-            if not stack.follow(rule):
+            if rule.plain:
+                if stack.depth - floor < rule.least:
+                    return -1
+                stack.depth += rule.change
+            elif stack.follow(rule):
+                floor = stack.marks[-1] if stack.marks else 0
+            else:
                 return -1
             if way is not None:
                 way.append(i)
@@ -225,6 +229,8 @@ def _argument(head: bytes, i: int, op: int) -> int:
     if width:
         count = int.from_bytes(head[i + 1 : i + 1 + width], "little", signed=op in SIGNED_COUNT)
         return i + 1 + width + count if count >= 0 else 0
+    if usual := _USUAL.match(head, i):
+        return usual.end()
     place = i + 1
     for _ in range(LINES[op]):
         end = head.find(b"\n", place)
