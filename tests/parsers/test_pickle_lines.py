@@ -1,5 +1,6 @@
 """Lines of protocol 0 that are done several at a time, or without a closer look: what comes out is the same."""
 
+import math
 import pickle
 import re
 from collections.abc import Sequence
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modelaudit.blob import BytesBlob
-from modelaudit.parsers.pickle import machine, probe
+from modelaudit.parsers.pickle import machine, probe, reading
 from modelaudit.parsers.pickle.opcodes import NAMES
 from modelaudit.parsers.pickle.state import ITEMS_EACH, Shared, State
 from modelaudit.parsers.pickle.values import Broken
@@ -76,3 +77,31 @@ def test_usual_lines_would_pass_a_closer_look(line: bytes) -> None:
     """The short way lets nothing in that the long way keeps out."""
     assert probe._line_is_sane(NAMES[line[0]], line[1:-1])
     assert line.count(b"\n") == 1
+
+
+_WRITTEN = [
+    b"K\x07", b"M\x01\x02", b"J\xff\xff\xff\xff", b"G@\x09!\xfbTD-\x18", b"\x8a\x02\xff\x7f", b"\x8b\x02\0\0\0\1\2",
+    b"X\x03\0\0\0abc", b"\x8c\x02\xc3\xa9", b"\x8c\x02\xff\xff", b"U\x02\xff\x01", b"T\x01\0\0\0z", b"B\x02\0\0\0\0\1",
+    b"C\x01a", b"I12\n", b"I010\n", b"I0x1f\n", b"Ix\n", b"L123L\n", b"F1.5\n", b"F\n", b"V\\u00e9\n", b"S'a\\x41'\n",
+    b"S\n", b"N", b"}", b"cos\nsystem\n", b"X\xff\xff\xff\x7fab", b"I" + b"1" * 5000 + b"\n",
+    b"V" + b"v" * (1 << 17) + b"\n", b"\xff",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("opcode", _WRITTEN, ids=repr)
+@pytest.mark.parametrize("behind", [0, 200])
+def test_a_literal_is_the_same_in_the_window_and_out_of_it(opcode: bytes, behind: int) -> None:
+    """Read from the copy that the machine has at hand, or from the blob."""
+    blob = BytesBlob(b"NNN" + opcode + b"." * behind)
+    window = reading.Window(blob, 0)
+    assert repr(reading.literal(blob, 3, window)) == repr(reading.literal(blob, 3))
+    window.move(4)
+    assert repr(reading.literal(blob, 3, window)) == repr(reading.literal(blob, 3))
+
+
+def test_what_a_literal_is_worth() -> None:
+    """So that both are not wrong in the same way."""
+    values = [reading.literal(BytesBlob(opcode), 0) for opcode in _WRITTEN]
+    expected: list[object] = [7, 513, -1, math.pi, 32767, 513, "abc", "é", None, "ÿ\x01", "z", b"\0\1"]
+    expected += [b"a", 12, 8, 31, None, 123, 1.5, None, "é", "aA", None, None, None, None, None, None, None, None]
+    assert values == expected

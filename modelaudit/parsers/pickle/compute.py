@@ -216,7 +216,7 @@ def plain(state: State, value: Value, depth: int = 0) -> Plain | None:
     """The plain value that `value` stands for, or None (`NOTHING`). Raises `Missing`."""
     if isinstance(value, int):
         if value >= 0:
-            return literal(state.blob, value)
+            return literal(state.blob, value, state.window)
         return _items(state, value, depth)
     if isinstance(value, tuple):
         return _all(state, list(value), depth)
@@ -295,7 +295,7 @@ def _shown_plain(state: State, value: int, depth: int) -> str:
         if kind == "list":
             return _cut("[" + ", ".join(shown(state, item, depth + 1) for item in items[:6]) + "]")
         return "{…}" if items or kind != "dict" else "{}"
-    found = literal(state.blob, value)
+    found = literal(state.blob, value, state.window)
     return "…" if found is None else _cut(repr(found))
 
 

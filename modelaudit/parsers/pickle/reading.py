@@ -1,11 +1,12 @@
 """Bounded reads of a pickle's bytes: windows that move forward, arguments, lines, and literals read late."""
 
 import re
+from collections.abc import Callable
 from struct import unpack
 from typing import Final
 
 from modelaudit.blob import Blob
-from modelaudit.parsers.pickle.opcodes import BYTES, CODES, COUNT_BYTES, LINES, NAMES, SIGNED_COUNT, SIZE
+from modelaudit.parsers.pickle.opcodes import BYTES, CODES, COUNT_BYTES, LINES, SIGNED_COUNT, SIZE
 
 WINDOW_BYTES: Final = 1 << 20  # copied at a time: an index into `bytes` is twice as fast as into a memoryview
 FIRST_BYTES: Final = 4096  # of the first window: most pickles of a stream of many are small
@@ -87,49 +88,51 @@ def payload_span(blob: Blob, offset: int) -> tuple[int, int]:
     return (offset + 1, SIZE[op] - 1)
 
 
-def literal(blob: Blob, offset: int) -> str | bytes | int | float | None:
+def literal(blob: Blob, offset: int, window: Window | None = None) -> str | bytes | int | float | None:
     """The value of the literal opcode at `offset`; None when it is too long, broken, or no literal.
 
-    Python 2 strings are decoded as Latin-1, the one reading that loses nothing. Raises `Missing`.
+    It is taken from `window` where it lies there. Python 2 strings are decoded as Latin-1, the one reading that
+    loses nothing. Raises `Missing`.
     """
-    name = NAMES[blob.view(offset, 1)[0]]
-    start, length = payload_span(blob, offset)
-    if not 0 <= length <= LITERAL_BYTES or start + length > blob.size:
-        return None
-    raw = bytes(blob.view(start, length))
+    found = None if window is None else _in_window(window, offset)
+    if found is not None:
+        op, raw = found
+    else:
+        op = blob.view(offset, 1)[0]
+        start, length = payload_span(blob, offset)
+        if not 0 <= length <= LITERAL_BYTES or start + length > blob.size:
+            return None
+        raw = bytes(blob.view(start, length))
+    read = _READ.get(op)
     try:
-        return _decode(name, raw)
+        return None if read is None else read(raw)
     except (ValueError, ArithmeticError):
         return None
 
 
-def _decode(name: str, raw: bytes) -> str | bytes | int | float | None:
-    match name:
-        case "SHORT_BINUNICODE" | "BINUNICODE" | "BINUNICODE8":
-            return raw.decode("utf-8", "surrogatepass")
-        case "UNICODE":
-            return raw.decode("raw-unicode-escape")
-        case "STRING":
-            text = raw.strip()
-            return unescape(text[1:-1]).decode("latin-1") if len(text) >= 2 else None
-        case "BINSTRING" | "SHORT_BINSTRING":
-            return raw.decode("latin-1")
-        case "BINFLOAT":
-            return float(unpack(">d", raw)[0])
-    return raw if CODES[name] in BYTES else _number(name, raw)
+def _in_window(window: Window, offset: int) -> tuple[int, bytes] | None:
+    """The opcode at `offset` and its argument, of a length that is decoded; None when not all of it is there."""
+    data, i = window.data, offset - window.base
+    if not 0 <= i < len(data) - MARGIN_BYTES:
+        return None
+    op = data[i]
+    if SIZE[op]:
+        return (op, data[i + 1 : i + SIZE[op]])
+    start = i + 1 + COUNT_BYTES[op]
+    if LINES[op] == 1:
+        end = data.find(b"\n", start, start + LITERAL_BYTES)
+    else:
+        end = start + int.from_bytes(data[i + 1 : start], "little", signed=op in SIGNED_COUNT)
+    return (op, data[start:end]) if start <= end <= min(len(data), start + LITERAL_BYTES) else None
 
 
-def _number(name: str, raw: bytes) -> int | float | None:
-    match name:
-        case "BININT1" | "BININT2":
-            return int.from_bytes(raw, "little")
-        case "BININT" | "LONG1" | "LONG4":
-            return int.from_bytes(raw, "little", signed=True)
-        case "INT" | "LONG":
-            return _integer(raw.strip().rstrip(b"L")) if len(raw) < 4000 else None
-        case "FLOAT":
-            return float(raw)
-    return None
+def _quoted(raw: bytes) -> str | None:
+    text = raw.strip()
+    return unescape(text[1:-1]).decode("latin-1") if len(text) >= 2 else None
+
+
+def _line_integer(raw: bytes) -> int | None:
+    return _integer(raw.strip().rstrip(b"L")) if len(raw) < 4000 else None
 
 
 def _integer(text: bytes) -> int:
@@ -145,6 +148,20 @@ def is_container(blob: Blob, offset: int) -> str:
     return _CONTAINERS.get(blob.view(offset, 1)[0], "")
 
 
+_BY_NAME: Final[dict[str, Callable[[bytes], str | bytes | int | float | None]]] = {
+    "SHORT_BINUNICODE BINUNICODE BINUNICODE8": lambda raw: raw.decode("utf-8", "surrogatepass"),
+    "UNICODE": lambda raw: raw.decode("raw-unicode-escape"),
+    "STRING": _quoted,
+    "BINSTRING SHORT_BINSTRING": lambda raw: raw.decode("latin-1"),
+    "BINFLOAT": lambda raw: float(unpack(">d", raw)[0]),
+    "BININT1 BININT2": lambda raw: int.from_bytes(raw, "little"),
+    "BININT LONG1 LONG4": lambda raw: int.from_bytes(raw, "little", signed=True),
+    "INT LONG": _line_integer,
+    "FLOAT": float,
+}
+_READ: Final = {op: bytes for op in BYTES} | {
+    CODES[name]: read for names, read in _BY_NAME.items() for name in names.split()
+}
 _CONTAINERS: Final = {
     CODES["EMPTY_LIST"]: "list",
     CODES["LIST"]: "list",
