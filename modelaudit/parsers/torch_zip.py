@@ -8,6 +8,7 @@ Source: torch/serialization.py, torch/csrc/jit/serialization, caffe2/serialize/i
 """
 
 from collections.abc import Sequence
+from weakref import WeakKeyDictionary
 
 import msgspec
 
@@ -65,6 +66,9 @@ class TorchZip(msgspec.Struct, frozen=True):
         return name.startswith(self.root + b"/code/") and name.endswith(b".py")
 
 
+_KNOWN: WeakKeyDictionary[Blob, tuple[Limits, TorchZip]] = WeakKeyDictionary()  # while the blob is being scanned
+
+
 def fits(blob: Blob) -> bool:
     """Whether `blob` is a zip with the members of a PyTorch archive. Raises `Missing`."""
     end = ends.find(blob)
@@ -84,9 +88,13 @@ def is_storage(name: bytes) -> bool:
 def read(archive: Archive, limits: Limits, beside: Sequence[tuple[int, int]] = ()) -> TorchZip:
     """What is known of a PyTorch archive.
 
-    Raises `Missing` for its pickles, and with them for what else is missing of the ranges `beside`.
+    Read once for the scanners of zip and of PyTorch, who both ask. Raises `Missing` for its pickles, and with them
+    for what else is missing of the ranges `beside`.
     """
-    return _Reading(archive, limits, beside).result()
+    known = _KNOWN.get(archive.blob)
+    if known is None or known[0] is not limits:
+        known = _KNOWN[archive.blob] = (limits, _Reading(archive, limits, beside).result())
+    return known[1]
 
 
 def _is_torch(blob: Blob, end: ends.End) -> bool:

@@ -10,6 +10,7 @@ from modelaudit.engine import Engine
 from modelaudit.limits import Limits
 from modelaudit.model import Asset, Child, Hit, Inspection
 from modelaudit.parsers import torch_zip as reader
+from modelaudit.parsers.pickle.values import Tensor
 from modelaudit.parsers.torch_storages import storages
 from modelaudit.parsers.zip import ends
 from modelaudit.parsers.zip.archive import Archive
@@ -115,6 +116,24 @@ def test_storages_are_those_of_the_persistent_ids() -> None:
 
 
 # --- which tensors are read ---------------------------------------------------------------------------------
+
+
+def test_the_pickles_are_followed_once_for_both_scanners(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of zip and of PyTorch ask about the same archive; another scan, or other limits, asks anew."""
+    asked: list[Blob] = []
+
+    def counted(blob: Blob) -> tuple[dict[str, int], list[Tensor]]:
+        asked.append(blob)
+        return storages(blob)
+
+    monkeypatch.setattr(reader, "storages", counted)
+    engine, blob = Engine(catalogue.load()), BytesBlob(ORDINARY)
+    first = engine.inspect(blob, LIMITS)
+    assert len(asked) == 1
+    assert engine.inspect(BytesBlob(ORDINARY), LIMITS) == first
+    assert len(asked) == 2
+    engine.inspect(blob, Limits(members=7))
+    assert len(asked) == 3
 
 
 def test_referenced_tensors_of_a_large_archive_are_not_looked_at() -> None:
