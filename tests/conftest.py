@@ -1,12 +1,21 @@
 """What tests of several parts share: a real S3 server, a proxy that spoils its answers, and a clean AWS environment."""
 
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
 
 from tests.servers.fault_proxy import FaultProxy
 from tests.servers.seaweed import ACCESS, SECRET, Seaweed, seaweed
+
+
+@pytest.fixture(scope="session", autouse=True)
+def hangups_count() -> Iterator[None]:
+    """Whoever starts the tests under `nohup` would have every program of ours inherit that SIGHUP is ignored."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 @pytest.fixture(scope="session")

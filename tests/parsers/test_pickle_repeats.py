@@ -29,20 +29,20 @@ _COUNT = 300
 _RNG = np.random.default_rng(1)
 
 
-def _words(count: int, seed: int = 2) -> list[str]:
+def words(count: int, seed: int = 2) -> list[str]:
     rng = random.Random(seed)
     return ["".join(rng.choice("abcdeé") for _ in range(rng.randint(1, 9))) + str(n) for n in range(count)]
 
 
 def _arrays(count: int = _COUNT) -> dict[str, Any]:
-    return {word: _RNG.random(12, dtype=np.float32) for word in _words(count)}
+    return {word: _RNG.random(12, dtype=np.float32) for word in words(count)}
 
 
 ORDINARY: dict[str, Callable[[], Any]] = {
     "arrays by name": _arrays,
     "a list of arrays": lambda: [_RNG.integers(0, 9, (3, 4)) for _ in range(_COUNT)],
     "numbers of numpy": lambda: [np.float64(number) for number in _RNG.random(_COUNT)],
-    "dates": lambda: {word: datetime.date(2000 + n % 99, 1 + n % 12, 1) for n, word in enumerate(_words(_COUNT))},
+    "dates": lambda: {word: datetime.date(2000 + n % 99, 1 + n % 12, 1) for n, word in enumerate(words(_COUNT))},
     "decimals": lambda: [decimal.Decimal(n) for n in range(1000, 1000 + _COUNT)],
     "two shapes in turn": lambda: [(np.float32(n), datetime.timedelta(n)) for n in range(_COUNT)],
     "long and short names": lambda: {"n" * (n % 40) + str(n): np.int64(n) for n in range(_COUNT)},
@@ -60,15 +60,15 @@ def _plainly(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Repeats, "passed", passed)
 
 
-def _told(value: object) -> object:
+def told(value: object) -> object:
     """A value or event as data that can be compared: a global is its name and counts."""
     if isinstance(value, Global):
         return (value.path, value.named, value.called, value.offset)
     if isinstance(value, tuple | list):
-        return [_told(part) for part in value]
+        return [told(part) for part in value]
     if isinstance(value, msgspec.Struct):
         fields = (getattr(value, name) for name in value.__struct_fields__ if name != "slot")
-        return [type(value).__name__, *(_told(part) for part in fields)]
+        return [type(value).__name__, *(told(part) for part in fields)]
     return value
 
 
@@ -77,7 +77,7 @@ def _role(module: str, name: str) -> str | None:
 
 
 def _items(data: bytes) -> list[object]:
-    return [_told(item) for item in Walk(BytesBlob(data), _role, 4).items()]
+    return [told(item) for item in Walk(BytesBlob(data), _role, 4).items()]
 
 
 def _end(data: bytes) -> tuple[list[object], list[object], list[object]]:
@@ -85,10 +85,10 @@ def _end(data: bytes) -> tuple[list[object], list[object], list[object]]:
     blob = BytesBlob(data)
     payloads = Payloads(blob, 4, Allowance(), Search(len(data)))
     state = State(blob, 0, _role, payloads.look, Shared())
-    events: list[object] = [_told(event) for event in run(state)]
-    events += [_told(found) for found in payloads.drain()]
-    memo = [_told(state.memo.get(index)) for index in range(len(state.memo.cells))]
-    return events, [_told(value) for value in state.stack], memo
+    events: list[object] = [told(event) for event in run(state)]
+    events += [told(found) for found in payloads.drain()]
+    memo = [told(state.memo.get(index)) for index in range(len(state.memo.cells))]
+    return events, [told(value) for value in state.stack], memo
 
 
 @pytest.fixture
@@ -170,7 +170,7 @@ PAYLOADS = {
 def test_a_payload_in_one_of_the_literals_is_found(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The bytes of each array are looked into as those of a single one are."""
     raw = np.frombuffer(PAYLOADS[name].ljust(96, b"\0"), dtype=np.uint8)
-    table: dict[str, Any] = {word: _RNG.integers(0, 255, 96, dtype=np.uint8) for word in _words(_COUNT)}
+    table: dict[str, Any] = {word: _RNG.integers(0, 255, 96, dtype=np.uint8) for word in words(_COUNT)}
     table[list(table)[200]] = raw
     data = pickle.dumps(table, protocol=4)
     found = [item for item in Walk(BytesBlob(data), _role, 4).items() if isinstance(item, Nested)]
@@ -239,7 +239,7 @@ def test_places_of_the_memo_out_of_order_are_followed(monkeypatch: pytest.Monkey
     assert _end(data) == at_once
 
 
-def _mutated(data: bytes, seed: int) -> bytes:
+def mutated(data: bytes, seed: int) -> bytes:
     rng = random.Random(seed)
     mutable = bytearray(data)
     for _ in range(rng.randint(1, 4)):
@@ -269,7 +269,7 @@ _SAMPLES = tuple(_samples())
 @given(st.integers(0, len(_SAMPLES) - 1), st.integers(0, 1 << 32))
 def test_broken_tables_come_out_the_same(number: int, seed: int) -> None:
     """Whatever is wrong in the midst of the many, both ways of following see the same."""
-    data = _mutated(_SAMPLES[number], seed)
+    data = mutated(_SAMPLES[number], seed)
     at_once = _items(data)
     with pytest.MonkeyPatch.context() as monkeypatch:
         _plainly(monkeypatch)

@@ -258,7 +258,7 @@ def _inst(state: State, argument: int, length: int) -> None:
 
 def _build(state: State, argument: int, length: int) -> None:
     value = state.pop()
-    target = state.stack[-1]
+    target = state.top()
     if isinstance(target, Call):
         target.state = value
     elif isinstance(target, Global | Attribute | Unknown):
@@ -294,13 +294,13 @@ def _set_items(state: State, argument: int, length: int) -> None:
     if mark == 0:
         raise IndexError("nothing below the mark")
     values = state.pop_mark()
-    _written(state, state.stack[-1], values)
+    _written(state, state.top(), values)
 
 
 def _set_item(state: State, argument: int, length: int) -> None:
     count = 2 if opcode(state) == "SETITEM" else 1
     values = [state.pop() for _ in range(count)]
-    _written(state, state.stack[-1], values[::-1])
+    _written(state, state.top(), values[::-1])
 
 
 def _written(state: State, target: Value, values: list[Value]) -> None:

@@ -50,6 +50,8 @@ def run(state: State) -> Iterator[Event]:
         if state.offset + MARGIN_BYTES > state.window.end and not state.window.last:
             state.window.move(state.offset)
         _follow(state)
+        if state.offset > size and isinstance(cut := state.stack.pop(), int):
+            state.offset = cut  # a text that breaks off
         state.frames.passed(state.offset)
         if len(state.stack) > STACK_MOST:
             state.breaks(f"more than {STACK_MOST} values on the stack")
@@ -215,9 +217,10 @@ def _long_get(state: State, data: bytes, i: int, op: int) -> int:
 
 
 def _items(state: State, data: bytes, i: int, op: int) -> int:
-    mark, stack = state.marks[-1], state.stack
+    marks, stack = state.marks, state.stack
+    mark = marks[-1]
     target = stack[mark - 1]
-    if type(target) is not int or target >= 0 or mark == 0:
+    if type(target) is not int or target >= 0 or mark <= (marks[-2] if len(marks) > 1 else 0):
         return -1
     if mark < len(stack):
         state.fill(target, stack[mark:])
@@ -229,7 +232,7 @@ def _items(state: State, data: bytes, i: int, op: int) -> int:
 def _item(state: State, data: bytes, i: int, op: int) -> int:
     count, stack = 2 if op == _SETITEM else 1, state.stack
     target = stack[-1 - count]
-    if type(target) is not int or target >= 0:
+    if type(target) is not int or target >= 0 or len(stack) - count <= (state.marks[-1] if state.marks else 0):
         return -1
     state.fill(target, stack[-count:])
     del stack[-count:]
@@ -255,7 +258,7 @@ def _tuple(state: State, data: bytes, i: int, op: int) -> int:
 
 def _short_tuple(state: State, data: bytes, i: int, op: int) -> int:
     count, stack = op - _TUPLE1 + 1, state.stack
-    if len(stack) < count:
+    if len(stack) - count < (state.marks[-1] if state.marks else 0):
         return -1
     values = tuple(stack[-count:])
     del stack[-count:]

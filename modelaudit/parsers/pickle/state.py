@@ -65,6 +65,12 @@ class State:
             raise IndexError("stack underflow below a mark")
         return self.stack.pop()
 
+    def top(self) -> Value:
+        """The top value, which stays. Raises `IndexError` when there is none above the last mark."""
+        if self.marks and len(self.stack) <= self.marks[-1]:
+            raise IndexError("stack underflow below a mark")
+        return self.stack[-1]
+
     def pop_mark(self) -> list[Value]:
         """Take the last mark and what is above it. Raises `IndexError` when there is no mark."""
         mark = self.marks.pop()
