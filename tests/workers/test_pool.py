@@ -11,6 +11,7 @@ import pytest
 
 from modelaudit.limits import Limits
 from modelaudit.model import Inspection
+from modelaudit.workers import child
 from modelaudit.workers.launch import Nursery
 from modelaudit.workers.pool import Lost, Outcome, Pool, WorkersUnavailable
 from modelaudit.workers.starter import Starter
@@ -272,9 +273,9 @@ async def test_no_worker_outlives_the_pool(monkeypatch: pytest.MonkeyPatch) -> N
 
 async def test_a_shrinking_file_is_changed_not_a_crash(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Reading a mapped page that is no longer there kills the worker; the reason says what happened."""
-    path = tmp_path / "shrinks"
-    path.write_bytes(bytes(8192))
-    program = STUB.replace("time.sleep(0.2)", "time.sleep(0.8); blob.view(4096, 4).tobytes()")
+    path, size = tmp_path / "shrinks", 1 << 17  # smaller ones are copied at once
+    path.write_bytes(bytes(size))
+    program = STUB.replace("time.sleep(0.2)", "time.sleep(0.8); blob.view(65536, 4).tobytes()")
     async with stub_pool(monkeypatch, program=program) as pool, anyio.create_task_group() as group:
         await scan(pool, "fine")  # from here on the worker is there
 
@@ -283,9 +284,9 @@ async def test_a_shrinking_file_is_changed_not_a_crash(monkeypatch: pytest.Monke
             os.truncate(path, 0)
 
         descriptor = os.open(path, os.O_RDONLY)
-        os.truncate(path, 8192)
+        os.truncate(path, size)
         group.start_soon(cut)
-        outcome, _ = await pool.scan(Job(1, "slow", 8192, ((0, 8192),)), descriptor, 20)
+        outcome, _ = await pool.scan(Job(1, "slow", size, ((0, size),)), descriptor, 20)
         os.close(descriptor)
     assert isinstance(outcome, Lost)
     assert outcome.reason == "changed"
@@ -365,3 +366,38 @@ async def test_a_module_that_is_not_to_be_had_costs_one_job(monkeypatch: pytest.
         assert outcome.reason == "modules"
         assert name in outcome.message
         assert isinstance(await scan(pool, "fine", number=2), Done)
+
+
+@pytest.mark.parametrize("size", [1, 100, 1 << 16, (1 << 16) + 1, 1 << 18])
+def test_bytes_of_a_file_copied_or_mapped(size: int, tmp_path: Path) -> None:
+    """Small files are copied, large ones mapped; one that is shorter than it was gives None, a longer one its start."""
+    path = tmp_path / "file"
+    content = bytes(range(256)) * (size // 256 + 2)
+    path.write_bytes(content[:size])
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        job = Job(1, "file", size, ((0, size),))
+        data = child._bytes(descriptor, job)
+        assert data is not None and data[:] == content[:size]
+        assert isinstance(data, bytes) == (size <= 1 << 16)
+        os.truncate(path, size - 1)
+        assert child._bytes(descriptor, job) is None
+        path.write_bytes(content)
+        longer = child._bytes(descriptor, job)
+        assert longer is not None and longer[:] == content[:size]
+    finally:
+        os.close(descriptor)
+
+
+def test_bytes_of_a_file_of_which_a_part_is_here(tmp_path: Path) -> None:
+    """A sparse spool is mapped whatever its size, and nothing at all is no bytes."""
+    path = tmp_path / "spool"
+    path.write_bytes(b"head" + bytes(96))
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        part = child._bytes(descriptor, Job(1, "spool", 100, ((0, 4),)))
+        assert part is not None and not isinstance(part, bytes) and part[:4] == b"head"
+        assert child._bytes(descriptor, Job(1, "spool", 100, ())) == b""
+        assert child._bytes(descriptor, Job(1, "spool", 0, ())) == b""
+    finally:
+        os.close(descriptor)

@@ -35,6 +35,7 @@ _TUPLE1: Final = CODES["TUPLE1"]
 _SETITEM: Final = CODES["SETITEM"]
 _BINGET: Final = CODES["BINGET"]
 _BINPUT: Final = CODES["BINPUT"]
+_LONG_BINPUT: Final = CODES["LONG_BINPUT"]
 # Numbers that are appended to a list one by one, as protocol 0 does.
 _NUMBERS: Final = (b"F", b"I")
 _APPENDED: Final = re.compile(rb"(?:[FI]-?\d[\d.e+-]{0,24}\na){1,1024}")
@@ -267,15 +268,33 @@ def _short_tuple(state: State, data: bytes, i: int, op: int) -> int:
 
 
 def _long_text(state: State, data: bytes, i: int, op: int) -> int:
-    start = i + 1 + COUNT_BYTES[op]
-    n = int.from_bytes(data[i + 1 : start], "little")
-    base = state.window.base
-    if base + start + n > state.blob.size:
-        return -1
-    state.stack.append(base + i)
-    if n >= LOOK_BYTES - 12 * (op in BYTES):
-        state.look(op, base + start, n)
-    return start + n
+    """Texts in a row, as in a vocabulary: with what puts each into the memo, and the number that may follow it."""
+    stack, cells, dense, base = state.stack, state.memo.cells, state.memo.dense, state.window.base
+    width, looked_into, end = 1 + COUNT_BYTES[op], LOOK_BYTES - 12 * (op in BYTES), state.blob.size - base
+    safe, first = min(len(data) - 9, state.frames.end - base), i
+    while True:
+        start = i + width
+        after = start + int.from_bytes(data[i + 1 : start], "little")
+        if after > end:
+            return i if i > first else -1
+        stack.append(base + i)
+        if after - start >= looked_into:
+            state.look(op, base + start, after - start)
+        if after >= safe:
+            return after
+        if (
+            data[after] == _LONG_BINPUT
+            and dense
+            and int.from_bytes(data[after + 1 : after + 5], "little") == len(cells)
+        ):
+            cells.append(base + i)
+            after += 5
+        if after < safe and _EFFECT[data[after]] == _LITERAL:
+            stack.append(base + after)
+            after += SIZE[data[after]]
+        if after >= safe or data[after] != op:
+            return after
+        i = after
 
 
 def _line(state: State, data: bytes, i: int, op: int) -> int:
