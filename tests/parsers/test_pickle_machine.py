@@ -19,6 +19,7 @@ from tests.parsers.test_pickle_repeats import ORDINARY, mutated, told, words
 _VALUES: list[object] = [
     *(make() for make in ORDINARY.values()),
     {word: 37 * number for number, word in enumerate(words(400))},
+    [{word: number for number, word in enumerate(words(count))} for count in (1, 2, 30)],
     [1.5, -3, 2] * 50,
     {"a": [(1, 2.5, "x", None, True, 1 << 70)] * 30, "ü": "long text " * 20},
     {1: {2: {3: [b"abc", bytearray(b"z"), frozenset((1, 2)), {4}]}}},

@@ -35,10 +35,14 @@ _TUPLE1: Final = CODES["TUPLE1"]
 _SETITEM: Final = CODES["SETITEM"]
 _BINGET: Final = CODES["BINGET"]
 _BINPUT: Final = CODES["BINPUT"]
+_UNICODE: Final = CODES["UNICODE"]
 _LONG_BINPUT: Final = CODES["LONG_BINPUT"]
-# Numbers that are appended to a list one by one, as protocol 0 does.
+# What protocol 0 writes one by one: numbers that are appended to a list, and words, shorter than what is looked into,
+# with their numbers in a dictionary.
 _NUMBERS: Final = (b"F", b"I")
 _APPENDED: Final = re.compile(rb"(?:[FI]-?\d[\d.e+-]{0,24}\na){1,1024}")
+_ENTRY: Final = re.compile(rb"V[^\n]{0,%d}\np(\d{1,10})\nI-?\d{1,10}\ns" % (LOOK_BYTES - 2))
+_WORDS_AT_ONCE: Final = 1024
 
 
 def run(state: State) -> Iterator[Event]:
@@ -298,11 +302,30 @@ def _long_text(state: State, data: bytes, i: int, op: int) -> int:
 
 
 def _line(state: State, data: bytes, i: int, op: int) -> int:
+    if op == _UNICODE and (after := _words(state, data, i)) > i:
+        return after
     end = data.find(b"\n", i) + 1
     if end <= 0 or end - i > LOOK_BYTES:
         return -1
     state.stack.append(state.window.base + i)
     return end
+
+
+def _words(state: State, data: bytes, i: int) -> int:
+    """Entries of a vocabulary as protocol 0 writes them: a word, the memo, a number, SETITEM."""
+    stack, cells, base = state.stack, state.memo.cells, state.window.base
+    target = stack[-1] if len(stack) > (state.marks[-1] if state.marks else 0) else None
+    if type(target) is not int or target >= 0 or not state.memo.dense:
+        return i
+    safe = max(0, min(len(data) - 9, state.frames.end - base))
+    found: list[Value] = []
+    while (entry := _ENTRY.match(data, i, safe)) and len(found) < _WORDS_AT_ONCE and int(entry[1]) == len(cells):
+        cells.append(base + i)
+        found += (base + i, base + entry.end(1) + 1)
+        i = entry.end()
+    if found:
+        state.fill(target, found)
+    return i
 
 
 def _put_line(state: State, data: bytes, i: int, op: int) -> int:
