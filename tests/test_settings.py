@@ -171,7 +171,7 @@ def test_an_unknown_variable_is_told() -> None:
     """A typing mistake in the environment must not silently do nothing; another tool's variable must not end a run."""
     found = settled(environ={"MODELAUDIT_SUPRESS": "x", "HOME": "/"})
     assert found.notices == (
-        "the environment variable MODELAUDIT_SUPRESS is not known and was ignored; did you mean suppress?",
+        "the environment variable MODELAUDIT_SUPRESS is not known and was ignored; did you mean MODELAUDIT_SUPPRESS?",
     )
 
 
@@ -469,7 +469,10 @@ def test_a_reason_may_be_left_out_for_one_run_only(elsewhere: Path) -> None:
         ('rule = "shared-bomb"', "has no reason; write reason = why these findings are accepted"),
         ('reason = "because"', "says nothing of what is accepted; give rule, path or finding"),
         ('rule = "shared-bom"\nreason = "x"', "there is no rule 'shared-bom'; did you mean shared-bomb"),
-        ('rules = "shared-bomb"\nreason = "x"', "unknown key 'rules'; known: rule, path, finding, reason, expires"),
+        (
+            'rules = "shared-bomb"\nreason = "x"',
+            "unknown key 'rules'; did you mean rule? Known: rule, path, finding, reason, expires",
+        ),
         ('rule = 3\nreason = "x"', "rule: 3 is not a text"),
         ('path = "*"\nreason = " "', "reason: ' ' is not a text"),
         ('path = "*"\nreason = "x"\nexpires = "soon"', "expires: 'soon' is not a date such as 2027-01-31"),

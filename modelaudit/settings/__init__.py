@@ -186,6 +186,5 @@ def _environment(variables: Mapping[str, str], notices: list[str]) -> Iterator[t
         if name in OPTIONS:
             yield name, (variables[variable], variable)
         else:
-            notices.append(
-                f"the environment variable {variable} is not known and was ignored{did_you_mean(name, OPTIONS)}"
-            )
+            near = did_you_mean(variable, [f"MODELAUDIT_{known.upper()}" for known in OPTIONS])
+            notices.append(f"the environment variable {variable} is not known and was ignored{near}")

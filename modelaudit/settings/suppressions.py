@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 import msgspec
 
 from modelaudit.errors import UsageError
+from modelaudit.settings.files import did_you_mean
 from modelaudit.settings.values import Said, known_rules, listed, refuse
 
 _KEYS = ("rule", "path", "finding", "reason", "expires")
@@ -57,7 +58,8 @@ def _table(entry: object, where: str) -> Suppression:
         refuse((entry, where), f"a table with some of the keys {', '.join(_KEYS)}")
     unknown = [key for key in entry if key not in _KEYS]
     if unknown:
-        raise UsageError(f"{where}: unknown key {unknown[0]!r}; known: {', '.join(_KEYS)}")
+        near = did_you_mean(unknown[0], _KEYS)
+        raise UsageError(f"{where}: unknown key {unknown[0]!r}{near or '.'} Known: {', '.join(_KEYS)}")
     found = {key: _value(entry[key], key, where) for key in entry}
     if not found.keys() & {"rule", "path", "finding"}:
         raise UsageError(f"{where}: says nothing of what is accepted; give rule, path or finding")

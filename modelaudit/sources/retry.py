@@ -193,7 +193,7 @@ def _given_up(error: AttemptError, tries: int, seconds: float | None) -> SourceE
     """The error to report: how often it was tried, and whether it was the time that ran out."""
     said = error.message
     if seconds is not None:
-        said += f" (tried {tries} times in {seconds:g} s)"
+        said += f" (tried {tries} times in {seconds:g} s)" if tries > 1 else f" (gave up after {seconds:g} s)"
     elif tries > 1:
         said += f" (tried {tries} times)"
     return SourceError(error.reason, said)
