@@ -6,7 +6,11 @@ import sys
 def main() -> None:
     """The console script `modelaudit`."""
     from modelaudit.cli import stopping
-    from modelaudit.cli.trouble import guarded
 
-    code = guarded(sys.argv[1:])
+    try:
+        with stopping.held():
+            from modelaudit.cli.trouble import guarded, stopped
+        code = guarded(sys.argv[1:])
+    except KeyboardInterrupt as stop:
+        code = stopped(stop)
     stopping.leave(code)

@@ -24,11 +24,16 @@ def guarded(arguments: Sequence[str]) -> int:
     except (SinkClosed, BrokenPipeError):
         return 0  # whoever reads a listing may stop when they have seen enough
     except KeyboardInterrupt as stop:
-        tell("terminated" if isinstance(stop, stopping.Terminated) else "interrupted")
-        return UNUSABLE
+        return stopped(stop)
     except Exception as error:  # noqa: BLE001  the command line's top
         explain(error, verbose=verbose)
         return UNUSABLE
+
+
+def stopped(stop: KeyboardInterrupt) -> int:
+    """Say that a signal ended the program before there was anything to end; gives the exit code."""
+    tell("terminated" if isinstance(stop, stopping.Terminated) else "interrupted")
+    return UNUSABLE
 
 
 def _run(arguments: Sequence[str]) -> int:
