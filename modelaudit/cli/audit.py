@@ -16,7 +16,7 @@ from modelaudit import __version__
 from modelaudit.cli import stopping
 from modelaudit.cli.descriptors import within
 from modelaudit.cli.heartbeat import Listed, beating
-from modelaudit.cli.outputs import leaving_out, spare_inputs
+from modelaudit.cli.outputs import leaving_out, need_a_place, spare_inputs
 from modelaudit.cli.trouble import explain, tell
 from modelaudit.errors import SinkClosed, SinkFailed
 from modelaudit.logs import Log, redacted
@@ -44,6 +44,7 @@ def execute(settings: Settings, nursery: Nursery | None = None) -> int:
     """Run the audit that `settings` describe; gives the exit code. Raises `UsageError` before anything is written."""
     for path in settings.paths:
         source_for(path, settings.access)
+    need_a_place(settings)
     spare_inputs(settings)
     with remembering(settings) as history:
         return _execute(settings, history, nursery)

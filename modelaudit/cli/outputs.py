@@ -40,6 +40,18 @@ def leaving_out(settings: Settings, output: Output) -> Settings:
     return msgspec.structs.replace(settings, exclude=tuple(excluded))
 
 
+def need_a_place(settings: Settings) -> None:
+    """Raises `UsageError` where a relative path is named and the working directory has been deleted."""
+    files = [local_path(path) for path in settings.paths if source_for(path) == "file"]
+    files += [path for path in (settings.output, settings.sbom, settings.state) if path not in (None, "-")]
+    relative = [path for path in files if not os.path.isabs(path)]
+    try:
+        if relative:
+            os.getcwd()
+    except FileNotFoundError:
+        raise UsageError(f"{shown(relative[0])}: the working directory was deleted; change to another one") from None
+
+
 def spare_inputs(settings: Settings) -> None:
     """Raises `UsageError` where an output would empty a file that is named to be read, or another output."""
     taken = {os.path.realpath(settings.state): "--state"} if settings.state is not None else {}

@@ -242,6 +242,29 @@ def test_closed_streams(tmp_path: Path) -> None:
         assert (done.returncode, done.stderr) == (2, errors)
 
 
+def test_a_working_directory_that_was_deleted(tmp_path: Path) -> None:
+    """Absolute paths are scanned all the same; a relative one, of an input or an output, is refused in a sentence."""
+    models(tmp_path)
+    there = str(tmp_path / "models")
+    for number, (arguments, named) in enumerate([(["."], "."), ([there, "-o", "x"], "x"), ([there], "")]):
+        gone = tmp_path / f"gone-{number}"
+        gone.mkdir()
+        done = subprocess.run(
+            ["/bin/sh", "-c", 'rmdir "$0" && exec "$@"', str(gone), *PROGRAM, "scan", *arguments],
+            cwd=gone,
+            env=ENVIRONMENT,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        if named:
+            said = f"modelaudit: {named}: the working directory was deleted; change to another one\n"
+            assert (done.returncode, done.stdout, done.stderr) == (2, "", said)
+        else:
+            assert (done.returncode, done.stdout.count('"type":"file"')) == (0, 1)
+
+
 @pytest.mark.parametrize("arguments", [["scan", "gone"], ["scan", "--bogus"], ["scan", "--timeout", "x", "models"]])
 def test_standard_error_that_is_full(tmp_path: Path, arguments: list[str]) -> None:
     """What cannot be said is not said; the exit code never becomes that of a finding."""
