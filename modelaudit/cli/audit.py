@@ -46,11 +46,11 @@ def execute(settings: Settings, nursery: Nursery | None = None) -> int:
         source_for(path, settings.access)
     need_a_place(settings)
     spare_inputs(settings)
-    with remembering(settings) as history:
-        return _execute(settings, history, nursery)
+    with stopping.Noted() as signals, remembering(settings) as history:
+        return _execute(settings, history, nursery, signals)
 
 
-def _execute(settings: Settings, history: "History | None", nursery: Nursery | None) -> int:
+def _execute(settings: Settings, history: "History | None", nursery: Nursery | None, signals: stopping.Noted) -> int:
     lines = settings.format in (None, "ndjson")
     killed = history.run.place if history is not None and lines else None
     place = None if killed is None else (killed.offset, killed.tail)
@@ -64,7 +64,7 @@ def _execute(settings: Settings, history: "History | None", nursery: Nursery | N
     ):
         for notice in settings.notices:
             log.warning(notice)
-        return _Audit(settings, output, sink, log, nursery, history).run()
+        return _Audit(settings, output, sink, log, nursery, history).run(signals)
 
 
 class _Audit:
@@ -91,14 +91,17 @@ class _Audit:
         self._policy = Policy.of(settings)
         self._writing = threading.Lock()
 
-    def run(self) -> int:
+    def run(self, signals: stopping.Noted) -> int:
         """Scan, write the last record, say what there is to say; gives the exit code."""
         run = self._run
         ended: Ended = "failed"
         try:
             self._sink.start(run)
             self._begin()
-            ended = self._scan()
+            if signals.stop is None:
+                ended = self._scan()
+            if signals.stop is not None:
+                ended = _stopped(signals.stop)
             summary = self._statistics.summary(run.run_id, ended)
             self._sink.finish(summary)
             if self._history is not None:

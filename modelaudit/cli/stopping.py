@@ -4,11 +4,13 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
-from typing import NoReturn
+from typing import NoReturn, Self
 
 _ALL = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_GRACE_SECONDS = 1.0
+_Handler = Callable[[int, FrameType | None], object] | int | None
 
 
 class Terminated(KeyboardInterrupt):
@@ -34,6 +36,35 @@ def held() -> Iterator[None]:
     finally:
         heed()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _ALL)
+
+
+class Noted:
+    """A block in which a signal is noted, so that what is being written is written to its end.
+
+    Where that takes longer than a second, say because nobody reads the pipe, the block is broken off as if the
+    signal came then; a second signal breaks it off at once. An ignored signal stays ignored.
+    """
+
+    def __init__(self) -> None:
+        self.stop: KeyboardInterrupt | None = None  # what the first signal would have raised
+        self._before: list[tuple[int, _Handler]] = []
+
+    def __enter__(self) -> Self:
+        for number in (*_ALL, signal.SIGALRM):
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                self._before.append((number, signal.signal(number, self._note)))
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        for number, handler in self._before:
+            signal.signal(number, handler or signal.SIG_DFL)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        if self.stop is not None:
+            raise self.stop
+        self.stop = KeyboardInterrupt() if number == signal.SIGINT else Terminated()
+        signal.setitimer(signal.ITIMER_REAL, _GRACE_SECONDS)
 
 
 def _stop(number: int, frame: FrameType | None) -> None:

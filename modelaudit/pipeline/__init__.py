@@ -10,8 +10,9 @@ from modelaudit import catalogue
 from modelaudit.catalogue import Hint
 from modelaudit.errors import first_cause
 from modelaudit.model import Ended, WeightsMode
-from modelaudit.pipeline.flow import Deliver, Flow, heed_signals
+from modelaudit.pipeline.flow import Deliver, Flow
 from modelaudit.pipeline.policy import Policy
+from modelaudit.pipeline.signals import heed_signals
 from modelaudit.progress import Progress
 from modelaudit.settings import Settings
 from modelaudit.sources import open_sources

@@ -1,13 +1,10 @@
 """List, audit, deliver: the flow of objects through a run. Everything is bounded, everything ends in a record."""
 
-import os
-import signal
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import anyio
-import anyio.abc
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from modelaudit.catalogue import Hint
@@ -247,20 +244,3 @@ class _Records:
 
 def _weight(report: FileReport) -> int:
     return len(report.findings) + len(report.suppressed) + len(report.fixed)
-
-
-async def heed_signals(flow: Flow, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
-    """End `flow` cleanly on SIGINT, SIGTERM or SIGHUP; a second signal ends the process at once.
-
-    From now on they are no longer blocked, should they have been. An ignored SIGHUP (`nohup`) stays ignored.
-    """
-    heeded = [signal.SIGINT, signal.SIGTERM]
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-        heeded.append(signal.SIGHUP)
-    with anyio.open_signal_receiver(*heeded) as signals:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, heeded)
-        task_status.started()
-        async for number in signals:
-            if flow.ended in ("interrupted", "terminated"):
-                os._exit(128 + number)
-            flow.stop("interrupted" if number == signal.SIGINT else "terminated")

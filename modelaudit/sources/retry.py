@@ -134,7 +134,8 @@ class Host:
         over, or when the server has done nothing but fail for as long. `what` names the thing to people.
         """
         await self.gate.enter()  # the time runs from the first turn on
-        deadline = anyio.current_time() + deadline_seconds
+        started = anyio.current_time()
+        deadline = started + deadline_seconds
         error = AttemptError("stalled", f"{what}: nothing came in time")
         made = tries = 0
         while True:
@@ -153,7 +154,7 @@ class Host:
             tries = 0 if error.moved_on else tries + 1
             delay = _delay(tries, error.pause_seconds)
             if not error.again or self._hopeless(tries, error, deadline_seconds):
-                raise _given_up(error, made, None)
+                raise _given_up(error, made, anyio.current_time() - started if made > 1 else 0)
             if anyio.current_time() + delay >= deadline:
                 raise _given_up(error, made, deadline_seconds)
             await anyio.sleep(delay)
@@ -189,13 +190,14 @@ def _delay(tries: int, asked_seconds: float) -> float:
     return max(SystemRandom().uniform(most / 2, most), asked_seconds)
 
 
-def _given_up(error: AttemptError, tries: int, seconds: float | None) -> SourceError:
-    """The error to report: how often it was tried, and whether it was the time that ran out."""
+def _given_up(error: AttemptError, tries: int, seconds: float) -> SourceError:
+    """The error to report: how often it was tried, and for how long where that is worth a word."""
     said = error.message
-    if seconds is not None:
-        said += f" (tried {tries} times in {seconds:g} s)" if tries > 1 else f" (gave up after {seconds:g} s)"
-    elif tries > 1:
-        said += f" (tried {tries} times)"
+    time_taken = f"{seconds:.3g} s" if seconds >= 1 else ""
+    if tries > 1:
+        said += f" (tried {tries} times{time_taken and f' in {time_taken}'})"
+    elif time_taken:
+        said += f" (gave up after {time_taken})"
     return SourceError(error.reason, said)
 
 

@@ -104,6 +104,24 @@ def test_a_signal_at_the_very_beginning(tmp_path: Path, number: int) -> None:
         assert b"Traceback" not in errors
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_after_the_last_record(tmp_path: Path, number: int) -> None:
+    """While the run is closed down: the summary is written all the same."""
+    models(tmp_path, 5)
+    for milliseconds in range(8):
+        process = start("scan", "models", cwd=tmp_path)
+        out = begun(process)
+        first = b"".join(out.readline() for _ in range(6))
+        time.sleep(milliseconds / 1000)
+        process.send_signal(number)
+        records = lines_of(first + out.read())
+        assert process.wait(60) in (0, 2)  # 0: it was over
+        assert records[-1]["type"] == "summary"
+        errors = process.communicate()[1]
+        assert b"unexpected" not in errors
+        assert b"Traceback" not in errors
+
+
 def caught(pid: int, number: int) -> bool:
     """Whether the process `pid` has a handler for the signal."""
     mask = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("SigCgt"))
@@ -498,3 +516,19 @@ def test_the_bar_is_for_terminals_only(tmp_path: Path) -> None:
     assert len(records) == MANY + 2
     assert b" of " in shown
     assert b" read, " in shown
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("signals", [1, 2])
+def test_a_signal_while_nobody_reads_the_last_of_the_output(tmp_path: Path, number: int, signals: int) -> None:
+    """A report that is written at the end fills the pipe: one signal ends the run after a second, two at once."""
+    models(tmp_path, 2000)
+    process = start("scan", "models", "--format", "json", cwd=tmp_path)
+    assert process.stdout is not None
+    assert process.stdout.read(1) == b"{"  # the report has begun
+    time.sleep(0.3)  # and the pipe is full
+    for _ in range(signals):
+        process.send_signal(number)
+        time.sleep(0.1)
+    assert process.wait(30) == 2
+    assert b"Traceback" not in process.communicate()[1]

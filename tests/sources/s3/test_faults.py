@@ -137,7 +137,7 @@ async def test_nobody_listens(aws: FaultProxy, planted: None, monkeypatch: pytes
         reason, message = await both(source)
     assert reason == "unreachable"
     assert "AWS_ENDPOINT_URL" in message
-    assert "(tried 3 times)" in message
+    assert "(tried 3 times" in message
 
 
 @pytest.mark.parametrize("url", ["no url PLANTED", "ftp//PLANTED", "http://"])
