@@ -144,17 +144,18 @@ class _Audit:
             history=self._history,
             policy=self._policy,
         )
-        with closing(watched(self._settings.quiet or (self._output.terminal and self._writes_on))) as progress:
-            listed = Listed(progress)
-            try:
-                with stopping.held():  # until the flow heeds them
-                    return anyio.run(partial(run, beside=self._heart(listed)), self._deliver, listed)
-            except (SinkClosed, SinkFailed):
-                raise
-            except KeyboardInterrupt as stop:  # before the flow heeded signals
-                return _stopped(stop)
-            except Exception as error:  # noqa: BLE001  the command line's top: what was found before is still written
-                trouble = error
+        unwatched = self._settings.quiet or (self._output.terminal and self._writes_on)
+        try:
+            # Held until the flow heeds them; first, so that the bar's thread, which begins here, takes none of them.
+            with stopping.held(), closing(watched(unwatched)) as progress:
+                listed = Listed(progress)
+                return anyio.run(partial(run, beside=self._heart(listed)), self._deliver, listed)
+        except (SinkClosed, SinkFailed):
+            raise
+        except KeyboardInterrupt as stop:  # before the flow heeded signals
+            return _stopped(stop)
+        except Exception as error:  # noqa: BLE001  the command line's top: what was found before is still written
+            trouble = error
         explain(trouble, verbose=self._settings.verbose)
         return "failed"
 

@@ -1,7 +1,7 @@
 """Signals during a run, and the handlers that stand before and after it."""
 
-import os
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
 
@@ -48,7 +48,7 @@ async def test_a_signal_stops_the_flow(number: int, ended: str) -> None:
     """Also one that was held back until the flow could heed it."""
     stopped = flow()
     signal.pthread_sigmask(signal.SIG_BLOCK, HEEDED)
-    os.kill(os.getpid(), number)
+    signal.pthread_kill(threading.get_ident(), number)  # to this thread: others may have it unblocked
     async with anyio.create_task_group() as group:
         await group.start(heed_signals, stopped)
         with anyio.fail_after(10):
