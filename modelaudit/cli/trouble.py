@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 from contextlib import ExitStack
+from errno import EMFILE, ENFILE
 
 from modelaudit.cli import stopping
 from modelaudit.errors import ModelauditError, SinkClosed
@@ -82,6 +83,8 @@ def explain(error: BaseException, *, verbose: bool) -> None:
         say(redacted("".join(traceback.format_exception(error)).replace("\r", "")))
     if isinstance(error, ModelauditError):
         tell(redacted(str(error)))
+    elif isinstance(error, OSError) and error.errno in (EMFILE, ENFILE):
+        tell("too few file descriptors are allowed to work with; raise the limit (ulimit -n)")
     else:
         text = " ".join(redacted(f"{type(error).__name__}: {error}").split())
         tell(f"unexpected {text}" + ("" if verbose else "; run with --verbose for the traceback, and please report it"))

@@ -46,3 +46,12 @@ def test_few_descriptors_mean_fewer_objects_at_once(tmp_path: Path) -> None:
     done = run(tmp_path, 96, 96, 300)
     assert "96 file descriptors allow 8 objects at once, not 300" in done.stderr
     assert statuses(done) == ["scanned"] * 400
+
+
+def test_too_few_descriptors_are_told(tmp_path: Path) -> None:
+    """Where not even the event loop can be opened, it says what to do, and the summary is written."""
+    models(tmp_path)
+    done = run(tmp_path, 9, 9, 1)
+    assert "raise the limit (ulimit -n)" in done.stderr
+    assert "unexpected" not in done.stderr
+    assert (done.returncode, msgspec.json.decode(done.stdout.splitlines()[-1])["ended"]) == (2, "failed")
