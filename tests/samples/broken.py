@@ -208,6 +208,7 @@ def _straddling(payload: Payload) -> bytes:
     )
 
 
+_FILL = {asm.EMPTY_LIST: asm.APPENDS, asm.EMPTY_SET: asm.ADDITEMS}
 BENIGN = pickle(literal({"weights": [0.25, 0.5], "epoch": 3}))
 BENIGN0 = pickle(literal({"weights": [0.25, 0.5], "epoch": 3}, 0), 0)
 SERIES: tuple[tuple[str, int, bytes, str], ...] = (
@@ -265,6 +266,29 @@ def series() -> Iterator[Sample]:
     )
 
 
+def lenient() -> Iterator[Sample]:
+    """What the unpickler written in Python, which joblib and dill use, takes and the one in C refuses."""
+    yield Sample(
+        "B022-last-line-without-end",
+        "B022",
+        "model.joblib",
+        lambda p: asm.inst(p.module, p.name, p.text(0))[:-1] + b"X",
+        "The file ends in the name that INST calls; the last byte of a line is taken off, newline or not.",
+        loader="joblib",
+    )
+    for name, container in (("list", asm.EMPTY_LIST), ("set", asm.EMPTY_SET)):
+        yield Sample(
+            f"B021-arguments-in-a-{name}",
+            "B021",
+            "model.joblib",
+            lambda p, container=container: asm.pickle(
+                p.function() + container + asm.MARK + p.text() + _FILL[container] + asm.REDUCE
+            ),
+            "The arguments of a call are no tuple: the unpickler in C stops, the other goes over them.",
+            loader="joblib",
+        )
+
+
 def hostile() -> Iterator[Sample]:
     """All of this family."""
     yield from endings()
@@ -279,4 +303,23 @@ def hostile() -> Iterator[Sample]:
         f"{UNPROVEN}Pythons from 3.13.15 on refuse it; 3.11 runs it from a buffered file.",
         loader="",
     )
+    for name, start in (("", b""), ("-headed", asm.proto(4))):
+        yield Sample(
+            f"B023-skipped-rest{name}",
+            "B023",
+            "model.pkl",
+            lambda p, start=start: start + asm.frame(asm.frame(asm.BUILD, 5)) + p.call() + b".",
+            "A frame in a frame reaches beyond its end: the C unpickler skips the opcode between, at which readers of "
+            f"the bytes in a row stop.{UNPROVEN}Pythons from 3.13.15 on refuse it; 3.11 runs it from a file.",
+            loader="",
+        )
+    yield Sample(
+        "B023-second-behind-the-frame",
+        "B023",
+        "model.pkl",
+        lambda p: asm.frame(asm.NONE + b".lg3\n") + p.call() + b".",
+        "The first pickle's frame reaches beyond its STOP: the next one begins behind the frame.",
+        loader="pickles",
+    )
+    yield from lenient()
     yield from series()

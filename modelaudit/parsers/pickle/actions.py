@@ -248,7 +248,7 @@ def _obj(state: State, argument: int, length: int) -> None:
 
 def _inst(state: State, argument: int, length: int) -> None:
     module, place = state.line(argument)
-    name, _ = state.line(place)
+    name, _ = state.line(place, cut=True)
     args = tuple(state.pop_mark())
     state.stack.append(call(state, state.name(*canonical(module, name), "INST"), args, "INST"))
 

@@ -32,7 +32,8 @@ def after(state: State, target: Instance, value: Value) -> int | None:
     if not isinstance(value, int) or value >= 0:
         return None
     items = state.items_of(value) or []
-    fields = {plain(state, key): item for key, item in zip(items[::2], items[1::2], strict=False)}
+    named = ((plain(state, key), item) for key, item in zip(items[::2], items[1::2], strict=False))
+    fields = {name: item for name, item in named if isinstance(name, str)}
     size = _element_bytes(state, fields.get("dtype"))
     if size is None:
         raise ParseError("a joblib array whose element size cannot be known", state.offset)

@@ -25,10 +25,11 @@ from typing import Final
 from modelaudit.parsers.pickle import executed
 from modelaudit.parsers.pickle.compute import is_decoder, is_pure, plain, shown
 from modelaudit.parsers.pickle.opcodes import BYTES, NAMES, TEXTS
-from modelaudit.parsers.pickle.reading import payload_span
+from modelaudit.parsers.pickle.reading import is_container, payload_span
 from modelaudit.parsers.pickle.state import State
 from modelaudit.parsers.pickle.values import (
     Attribute,
+    Broken,
     Call,
     Called,
     Global,
@@ -69,9 +70,9 @@ def canonical(module: str, name: str) -> tuple[str, str]:
 
 
 def call(state: State, func: Value, args: Value, opcode: str, steps: int = 0) -> Value:
-    """What `func(*args)` gives. Raises `ValueError` when `func` is no callable or `args` no tuple."""
+    """What `func(*args)` gives. Raises `ValueError` when `func` is no callable or `args` nothing to go over."""
     if isinstance(args, int):
-        raise ValueError("arguments that are no tuple")
+        args = _spread(state, args)
     given = args if isinstance(args, tuple) else None
     if steps > _STEPS:
         return state.unknown(shown(state, func), called=True)
@@ -123,9 +124,26 @@ def _call_global(state: State, func: Global, args: tuple[Value, ...] | None, opc
     return _follow(state, func, made, opcode, steps)
 
 
+def _spread(state: State, args: int) -> Value:
+    """Arguments that are no tuple: the unpickler in C stops at them, the one in Python (dill, joblib) goes over them.
+
+    None when they cannot be known.
+    """
+    if args >= 0 and not isinstance(plain(state, args), str | bytes):
+        raise ValueError("arguments that are no tuple")
+    if not state.broken:
+        state.events.append(Broken(state.offset, "arguments that are no tuple"))
+    items = state.items_of(args) if args < 0 else None
+    if items is None:
+        return None
+    return tuple(items[::2] if is_container(state.blob, ~args) == "dict" else items)
+
+
 def make(state: State, func: Value, args: Value, opcode: str, steps: int = 0) -> Value:
     """What `func.__new__(func, *args)` gives: an object whose constructor did not run. Raises as `call` does."""
-    if isinstance(func, Global) and func.role == "new" and not isinstance(args, int):
+    if isinstance(args, int):
+        args = _spread(state, args)
+    if isinstance(func, Global) and func.role == "new":
         func.called += 1
         return state.instance(func)
     return call(state, func, args, opcode, steps)

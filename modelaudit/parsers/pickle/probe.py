@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 
 from modelaudit.blob import Blob
+from modelaudit.parsers.pickle.framed import as_from_file
 from modelaudit.parsers.pickle.opcodes import CODES, COUNT_BYTES, LINES, NAMES, SIGNED_COUNT, SIZE
 
 # A persistent id is a line of ASCII, and a short one; the heads of zips and other binaries that begin with P are none.
@@ -97,6 +98,7 @@ class _Rule:
 _RULES: Final = tuple(_Rule(NAMES[op]) if op in NAMES else None for op in range(256))
 _STOP: Final = CODES["STOP"]
 _PROTO: Final = CODES["PROTO"]
+_INST: Final = CODES["INST"]
 
 
 class _Stack:
@@ -266,6 +268,22 @@ def is_pickle(blob: Blob, within: bool = False) -> bool:
     Reads little, and more only while it goes on being one. Raises `Missing`.
     """
     head = bytes(blob.view(0, _FIRST_BYTES))
+    return _reads_as_pickle(blob, head, within) or _runs_otherwise(blob, head)
+
+
+def _runs_otherwise(blob: Blob, head: bytes) -> bool:
+    """Whether it is a pickle for some loaders only: by frames that cut opcodes, or by a last line that does not end."""
+    if not head or head[0] not in NAMES:
+        return False
+    if (run := as_from_file(head)) is not None and _imports_for_sure(probe(run)):
+        return True
+    if _INST not in head or len(head) < blob.size or head[-1:] == b"\n":
+        return False
+    found = probe(head[:-1] + b"\n")
+    return found.imports > 0 and found.calls > 0
+
+
+def _reads_as_pickle(blob: Blob, head: bytes, within: bool) -> bool:
     if not head or head[0] not in NAMES or (head[0] == CODES["PERSID"] and _PERSISTENT.match(head) is None):
         return False
     headed = head[0] == 0x80 and len(head) > 1 and head[1] <= 5

@@ -43,8 +43,12 @@ class Window:
         """Whether nothing follows the window."""
         return self.end >= self.blob.size
 
-    def line_end(self, offset: int) -> int:
-        """The place after the next newline at or after `offset`, or -1 when the line never ends or is too long."""
+    def line_end(self, offset: int, cut: bool = False) -> int:
+        """The place after the next newline at or after `offset`, or -1 when the line never ends or is too long.
+
+        `cut`: a line also ends with the blob. The unpickler in Python, which dill and joblib use, takes off the last
+        byte of a line whatever it is.
+        """
         found = self.data.find(b"\n", offset - self.base) if self.base <= offset < self.end else -1
         if found >= 0:
             return self.base + found + 1
@@ -55,7 +59,7 @@ class Window:
             if found >= 0:
                 return place + found + 1
             place += len(piece)
-        return -1
+        return place if cut and offset < place == self.blob.size else -1
 
 
 def unescape(text: bytes) -> bytes:

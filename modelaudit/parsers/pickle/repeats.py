@@ -296,7 +296,7 @@ class Repeats:
         """
         limit = min(len(data) - 9, state.frames.end - state.window.base)
         self.wait = 1
-        if not state.memo.dense or state.shared.watched or i >= limit:
+        if not state.memo.dense or state.shared.watched or state.broken or i >= limit:
             self._begin = -1
             return i
         i = _put_behind(state, data, i)

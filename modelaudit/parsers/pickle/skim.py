@@ -25,6 +25,7 @@ Look = Callable[[int, int, int], None]  # (opcode, offset of the argument, its l
 _NEVER: Final = 1 << 63
 _STOP: Final = CODES["STOP"]
 _FRAME: Final = CODES["FRAME"]
+_INST: Final = CODES["INST"]
 
 
 def short_literal(opcode: bytes, tail: bytes) -> bytes:
@@ -77,7 +78,7 @@ def step(window: Window, offset: int) -> tuple[int, int, int]:
         return (start + count if count >= 0 else -1, start, count)
     place = offset + 1
     for _ in range(LINES[op]):
-        place = window.line_end(place)
+        place = window.line_end(place, cut=op == _INST and place > offset + 1)
         if place < 0:
             return (-1, offset + 1, 0)
     return (place if LINES[op] else -1, offset + 1, place - offset - 2)

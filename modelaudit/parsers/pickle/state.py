@@ -144,9 +144,9 @@ class State:
             self.events.append(Computed(self.offset, opcode, shown, called))
         return Unknown()
 
-    def line(self, offset: int) -> tuple[str, int]:
-        """The text argument at `offset` and where the next begins. Raises `ParseError`."""
-        end = self.window.line_end(offset)
+    def line(self, offset: int, cut: bool = False) -> tuple[str, int]:
+        """The text argument at `offset` and where the next begins; `cut`: the blob may end it. Raises `ParseError`."""
+        end = self.window.line_end(offset, cut)
         if not 0 <= end - offset <= 1 << 16:
             raise ParseError("a name without end", offset)
         return (bytes(self.blob.view(offset, end - offset - 1)).decode("utf-8", "surrogateescape"), end)
