@@ -427,11 +427,12 @@ def test_workers_follow_the_cores_that_may_be_used() -> None:
     assert default_workers() == len(os.sched_getaffinity(0))
 
 
-TODAY = datetime.datetime.now(datetime.UTC).date()
+TODAY = datetime.date(2026, 7, 31)
 
 
-def test_suppressions_in_a_file(elsewhere: Path) -> None:
+def test_suppressions_in_a_file(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Tables name a rule, places or one finding, a reason and a last day; what has ended is told and not used."""
+    monkeypatch.setattr("modelaudit.settings.today", lambda: TODAY)
     (elsewhere / "modelaudit.toml").write_text(f"""
         [[suppress]]
         rule = "pickle-*"

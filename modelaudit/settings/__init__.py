@@ -151,8 +151,7 @@ def settle(gathered: Gathered, paths: Sequence[str], variables: Mapping[str, str
             limits = msgspec.structs.replace(limits, **{field: read(said[name])})
     plain = {"workers": default_workers()} | {name: PLAIN[name](said[name]) for name in PLAIN if name in said}
     if "suppress" in said:
-        today = datetime.datetime.now(datetime.UTC).date()
-        plain["suppress"] = tuple(holding(suppressions(said["suppress"]), today, notices))
+        plain["suppress"] = tuple(holding(suppressions(said["suppress"]), today(), notices))
     if plain.get("verbose") and plain.get("quiet"):
         raise UsageError(f"{said['verbose'][1]} and {said['quiet'][1]} contradict each other: leave one out")
     colour = not variables.get("NO_COLOR") and variables.get("TERM") != "dumb"  # https://no-color.org
@@ -166,6 +165,11 @@ def settle(gathered: Gathered, paths: Sequence[str], variables: Mapping[str, str
         "notices": tuple(notices),
     }
     return msgspec.convert(known, Settings)
+
+
+def today() -> datetime.date:
+    """The day by which suppressions end, in UTC."""
+    return datetime.datetime.now(datetime.UTC).date()
 
 
 def default_workers() -> int:
