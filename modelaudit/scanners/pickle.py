@@ -23,6 +23,7 @@ from modelaudit.parsers.pickle.values import (
     Broken,
     Called,
     Computed,
+    Disguised,
     Executed,
     Extension,
     Global,
@@ -204,10 +205,8 @@ class _Report:
                 yield Hit("pickle-extension", item.offset, {"opcode": item.opcode, "extension": item.code})
         elif isinstance(item, Nested):
             yield from self._payload(item)
-        elif isinstance(item, WrongFrame):
-            if ("frame", 0) not in self._told:
-                self._told.add(("frame", 0))
-                yield Hit("pickle-frame", item.offset, {"offset": item.offset})
+        elif isinstance(item, WrongFrame | Disguised):
+            yield from self._misleading(item)
         elif isinstance(item, Broken):
             self._breaks += 1
             if self._breaks <= _BROKEN_NOTES:
@@ -218,6 +217,17 @@ class _Report:
             name = "trailing bytes" if item.kind == "trailing" else f"bytes at {item.offset}"
             yield Hit("pickle-trailing", item.offset, {"offset": item.offset, "length": item.length})
             yield Child(name, item.offset, item.length)
+
+    def _misleading(self, item: WrongFrame | Disguised) -> Iterator[Found]:
+        """What makes readers go on at different places."""
+        why = item.why if isinstance(item, Disguised) else ""
+        if ("misleading", why) in self._told:
+            return
+        self._told.add(("misleading", why))
+        if isinstance(item, Disguised):
+            yield Hit("pickle-joblib-array", item.offset, {"offset": item.offset, "what": why})
+        else:
+            yield Hit("pickle-frame", item.offset, {"offset": item.offset})
 
     def _executed(self, item: Executed) -> Iterator[Found]:
         if item.text is not None and is_argument_parser(item.text):

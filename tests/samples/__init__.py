@@ -42,6 +42,7 @@ from tests.samples import (
     torchfiles,
     unpacking,
     walks,
+    wrappers,
     ziptricks,
 )
 from tests.samples.sample import Sample
@@ -65,6 +66,7 @@ HOSTILE = (
     camouflage,
     names,
     compressed,
+    wrappers,
     ziptricks,
     unpacking,
     tartricks,

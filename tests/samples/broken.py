@@ -314,6 +314,15 @@ def hostile() -> Iterator[Sample]:
             loader="",
         )
     yield Sample(
+        "B023-cut-length",
+        "B023",
+        "model.pkl",
+        lambda p: asm.proto(4) + asm.frame(b"](XG\xc0") + struct.pack("<I", 2) + b"id0" + p.call() + b".",
+        "A frame ends inside a string's length: for readers of the bytes in a row the string is longer than the file."
+        f"{UNPROVEN}Pythons from 3.13.15 on refuse it; 3.11 runs it from a file.",
+        loader="",
+    )
+    yield Sample(
         "B023-second-behind-the-frame",
         "B023",
         "model.pkl",

@@ -29,6 +29,7 @@ STORES = {
     "put-underscore": ([asm.put("1_0"), asm.put("1_1")], [asm.binget(10), asm.binget(11)]),
     "put-plus-and-space": ([asm.put("+5"), asm.put(" 6")], [asm.binget(5), asm.binget(6)]),
     "put-trailing-space": ([asm.put("5 "), asm.put("6\t")], [asm.binget(5), asm.binget(6)]),
+    "put-ends-in-zero-byte": ([asm.put("5\0x"), asm.put("6\0")], [asm.get("5\0"), asm.binget(6)]),
     "sparse-index": (
         [asm.long_binput(1_000_000), asm.long_binput(999_999)],
         [asm.long_binget(1_000_000), asm.long_binget(999_999)],
@@ -98,7 +99,17 @@ def _memoize_overwrites(payload: Payload) -> bytes:
     )
 
 
+def _long_index(payload: Payload) -> bytes:
+    """Who reads a part of the index thinks that the harmless names overwrite the others."""
+    body = b""
+    for index, (decoy, real) in enumerate((("torch._utils", payload.module), ("_rebuild_tensor_v2", payload.name))):
+        body += short_unicode(real) + asm.binput(index) + asm.POP
+        body += short_unicode(decoy) + asm.put(f"{index:064}9") + asm.POP
+    return pickle(body + call(asm.binget(0) + asm.binget(1) + STACK_GLOBAL, payload.text()))
+
+
 GAMES: tuple[Row, ...] = (
+    ("long-index", _long_index, "An index of eighty digits."),
     ("overwritten", _overwritten, "Both slots first hold harmless names and are overwritten."),
     ("memoize-after-put", _memoize_after_put, "A scanner that ignores PUT thinks that slots 0 and 1 are harmless."),
     ("memoize-overwrites", _memoize_overwrites, "MEMOIZE writes the slot whose number is the count of entries."),

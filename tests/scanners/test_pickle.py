@@ -26,6 +26,7 @@ from modelaudit.limits import Limits
 from modelaudit.model import Asset, Child, Hit, Inspection, Note, Severity
 from modelaudit.scanners.pickle import fits, scan
 from tests.samples import assembler as asm
+from tests.samples import compressed
 
 EVIL = asm.pickle(asm.call(asm.stack_global("os", "system"), asm.text("echo sample", 4)), 4)
 
@@ -123,6 +124,10 @@ RULES: dict[str, tuple[bytes, bytes]] = {
     "pickle-extension": (bare(b"\x82\x07"), bare(b"K\x07")),
     "pickle-nested": (pickle.dumps({"blob": EVIL}), pickle.dumps({"blob": bytes(range(200))})),
     "pickle-trailing": (EVIL + b"\x01some tail", EVIL + b"\0" * 40),
+    "pickle-joblib-array": (
+        bare(GLOBAL("joblib.numpy_pickle", "NumpyArrayWrapper") + asm.EMPTY_TUPLE + asm.NEWOBJ + asm.NONE + asm.BUILD),
+        bare(compressed.wrapped(compressed.floats(2), 2, aligned=False)),
+    ),
     "pickle-frame": (b"\x80\x04" + asm.frame(asm.text("y" * 40, 4) + b"0N.", 7), pickle.dumps(["y" * 40], 4)),
 }  # fmt: skip
 

@@ -10,7 +10,9 @@ from typing import Final
 from modelaudit.parsers.pickle import arrays, executed
 from modelaudit.parsers.pickle.calls import call, canonical, make
 from modelaudit.parsers.pickle.compute import NOTHING, plain, shown
+from modelaudit.parsers.pickle.memo import AsideError
 from modelaudit.parsers.pickle.opcodes import BYTES, CODES, NAMES, SIZE, TEXTS
+from modelaudit.parsers.pickle.reading import LITERAL_BYTES, number
 from modelaudit.parsers.pickle.skim import LOOK_BYTES
 from modelaudit.parsers.pickle.state import State
 from modelaudit.parsers.pickle.values import (
@@ -112,6 +114,8 @@ def _pop_mark(state: State, argument: int, length: int) -> None:
 
 def _dup(state: State, argument: int, length: int) -> None:
     top = state.pop()
+    if isinstance(top, Instance) and top.of.wraps:
+        arrays.again(state)
     state.stack += (top, _used(state, top))
 
 
@@ -123,8 +127,12 @@ def _used(state: State, value: Value) -> Value:
 
 
 def _index(state: State, argument: int, length: int) -> int:
-    raw = bytes(state.blob.view(argument, min(length, 64)))
-    return int.from_bytes(raw, "little") if SIZE[state.window.data[state.offset - state.window.base]] else int(raw)
+    raw = bytes(state.blob.view(argument, min(length, LITERAL_BYTES)))
+    if SIZE[state.window.data[state.offset - state.window.base]]:
+        return int.from_bytes(raw, "little")
+    if length > LITERAL_BYTES:
+        raise ValueError("an index without end")
+    return int(number(raw).lstrip(b"0_") or b"0")
 
 
 def _put(state: State, argument: int, length: int) -> None:
@@ -132,8 +140,12 @@ def _put(state: State, argument: int, length: int) -> None:
 
 
 def _get(state: State, argument: int, length: int) -> None:
+    index = _index(state, argument, length)
     try:
-        state.stack.append(_used(state, state.memo.get(_index(state, argument, length))))
+        state.stack.append(_used(state, state.memo.get(index)))
+    except AsideError:
+        arrays.again(state)
+        state.stack.append(state.memo.aside(index))
     except IndexError:
         state.outcome.forgotten = state.outcome.forgotten or not state.broken
         raise
@@ -322,10 +334,10 @@ def _wrote(state: State, target: Value) -> None:
 _BY_NAME: Final[dict[str, Action]] = {
     "PROTO READONLY_BUFFER": _nothing,
     "FRAME": _frame,
-    "BININT BININT1 BININT2 BINFLOAT LONG1 LONG4 INT FLOAT LONG": _literal,
+    "BININT BININT1 BININT2 BINFLOAT LONG1 LONG4 INT FLOAT LONG NEWTRUE NEWFALSE": _literal,
     "STRING UNICODE BINSTRING SHORT_BINSTRING BINUNICODE SHORT_BINUNICODE BINUNICODE8": _literal,
     "BINBYTES SHORT_BINBYTES BINBYTES8 BYTEARRAY8": _literal,
-    "NONE NEWTRUE NEWFALSE NEXT_BUFFER": _none,
+    "NONE NEXT_BUFFER": _none,
     "EMPTY_LIST EMPTY_DICT EMPTY_SET": _container,
     "EMPTY_TUPLE": _empty_tuple,
     "TUPLE": _tuple,

@@ -22,7 +22,7 @@ import builtins
 import re
 from typing import Final
 
-from modelaudit.parsers.pickle import executed
+from modelaudit.parsers.pickle import arrays, executed
 from modelaudit.parsers.pickle.compute import is_decoder, is_pure, plain, shown
 from modelaudit.parsers.pickle.opcodes import BYTES, NAMES, TEXTS
 from modelaudit.parsers.pickle.reading import is_container, payload_span
@@ -113,8 +113,8 @@ def _call_global(state: State, func: Global, args: tuple[Value, ...] | None, opc
         if path == "copyreg.add_extension":
             _register(state, args)
         else:
-            func.repeats = not executed.fills(func)
-        return state.instance(func)
+            func.repeats = not executed.fills(func) and not func.wraps
+        return arrays.made(state, func, args) if func.wraps else state.instance(func)
     made = Call(func, args, state.offset)
     code, decoded = ("", False)
     if func.role == "exec":
@@ -179,6 +179,8 @@ def _harmless(state: State, func: Global, args: tuple[Value, ...] | None, opcode
 
 def _follow(state: State, func: Global, made: Call, opcode: str, steps: int) -> Value:
     args, path = made.args, func.path
+    if func.role == "partial":
+        arrays.kept(state, args)
     if is_pure(path) or path in _KEEP_ARGUMENTS or func.role in ("partial", "decode") or path in _LATER:
         return made
     if args is None:

@@ -4,6 +4,8 @@ Before 3.13.15 it skips what is left of a frame when an argument, a line or anot
 (gh-154848), so that it runs a pickle where a reader of the bytes in a row sees none.
 """
 
+from collections.abc import Iterator
+
 from modelaudit.parsers.pickle.opcodes import CODES, COUNT_BYTES, LINES, NAMES, SIGNED_COUNT, SIZE
 
 _FRAME = CODES["FRAME"]
@@ -40,11 +42,9 @@ class _File:
         self._reach(length)
         self.end = max(self.end, self.place + length)
 
-    def next_pickle(self) -> bool:
-        """After STOP: whether the next pickle begins elsewhere than where the rest of the frame does."""
-        rest = self.end - self.place
+    def next_pickle(self) -> None:
+        """After STOP the rest of the frame is skipped."""
         self._skip()
-        return rest > 0
 
     def _reach(self, count: int) -> None:
         if self.place + count > self.end:
@@ -57,31 +57,32 @@ class _File:
         self.place = self.end = max(self.place, self.end)
 
 
-def as_from_file(data: bytes) -> bytes | None:
-    """The opcodes of `data` as they are run from a file, without the frames; None where nothing is skipped.
+def from_file(data: bytes) -> Iterator[bytes]:
+    """The opcodes of each pickle in `data` as they are run from a file, without the frames.
 
-    Of several pickles they are those of the first that is followed without a rest of its frame, or breaks.
+    Only of those after whose beginning the file was read otherwise than byte by byte; the last one may break off.
     """
     if _FRAME not in data:
-        return None
+        return
     file, run = _File(data), bytearray()
     try:
         while True:
-            start = file.read(1)
-            op = start[0]
+            op = file.read(1)[0]
             if op == _FRAME:
                 file.frame(int.from_bytes(file.read(8), "little"))
                 continue
             if op not in NAMES:
                 break
-            run += start + _argument(file, op)
-            if op == _STOP and not file.next_pickle():
-                break
+            run += bytes((op,)) + _argument(file, op)
             if op == _STOP:
+                if file.skipped:
+                    yield bytes(run)
+                file.next_pickle()
                 run.clear()
     except EOFError:
         pass
-    return bytes(run) if file.skipped else None
+    if file.skipped and run:
+        yield bytes(run)
 
 
 def _argument(file: _File, op: int) -> bytes:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from modelaudit.errors import ParseError
+from modelaudit.parsers.pickle import arrays
 from modelaudit.parsers.pickle.actions import ACTIONS, plants_setstate
 from modelaudit.parsers.pickle.compute import plain
 from modelaudit.parsers.pickle.memo import OPAQUE
@@ -17,14 +18,14 @@ from modelaudit.parsers.pickle.opcodes import BYTES, CODES, COUNT_BYTES, NAMES, 
 from modelaudit.parsers.pickle.reading import MARGIN_BYTES
 from modelaudit.parsers.pickle.skim import LOOK_BYTES, step
 from modelaudit.parsers.pickle.state import ITEMS_EACH, STACK_MOST, State
-from modelaudit.parsers.pickle.values import WRAPPER, Broken, Event, Global, Instance, Persistent, Value, WrongFrame
+from modelaudit.parsers.pickle.values import Broken, Event, Global, Instance, Persistent, Value, WrongFrame
 
 _STOP: Final = CODES["STOP"]
 
 # What the hot loop does with an opcode; 0 leaves it to a function.
 _LITERAL, _TEXT, _CALLED, _MAKE, _PUT = range(1, 6)
 _HOT: Final = {
-    "BININT BININT1 BININT2 BINFLOAT": _LITERAL,
+    "BININT BININT1 BININT2 BINFLOAT NEWTRUE NEWFALSE": _LITERAL,
     "SHORT_BINUNICODE SHORT_BINSTRING SHORT_BINBYTES LONG1": _TEXT,
     "BINPUT LONG_BINPUT": _PUT,
     "EMPTY_DICT EMPTY_LIST EMPTY_SET": _MAKE,
@@ -71,6 +72,8 @@ def run(state: State) -> Iterator[Event]:
         if state.frames.wrong is not None and not state.wrong_frame_told:
             state.wrong_frame_told = True
             state.events.append(WrongFrame(state.frames.wrong))
+        if state.offset < 0:
+            arrays.ended(state)
         if state.events:
             yield from state.events
             state.events.clear()
@@ -98,6 +101,7 @@ def _act(state: State, size: int) -> None:
     if after < 0 or after > size or action is None:
         why = f"bad opcode or argument: byte {op:#04x}" if after <= size else "the data ends inside an argument"
         state.events.append(Broken(state.offset, why))
+        state.frames.breaks(state.offset, op)
         state.outcome.end = state.offset
         state.offset = -1
         return
@@ -198,7 +202,7 @@ def _fill(state: State, data: bytes, i: int, op: int) -> int:
     """BUILD of an instance whose class does nothing out of the ordinary with its state."""
     stack, marks = state.stack, state.marks
     target, value = stack[-2], stack[-1]
-    if type(target) is not Instance or target.of.executes or target.of.name == WRAPPER:
+    if type(target) is not Instance or target.of.executes or target.of.wraps:
         return -1
     if (marks and len(stack) - 1 <= marks[-1]) or plants_setstate(state, value):
         return -1
@@ -349,7 +353,7 @@ def _get_line(state: State, data: bytes, i: int, op: int) -> int:
 
 _QUICK_BY_NAME: Final[dict[str, Callable[[State, bytes, int, int], int]]] = {
     "REDUCE NEWOBJ": _call,
-    "NONE NEWTRUE NEWFALSE": _none,
+    "NONE": _none,
     "LONG_BINGET": _long_get,
     "BUILD": _fill,
     "SETITEMS APPENDS ADDITEMS": _items,

@@ -7,18 +7,23 @@ from typing import Final, Protocol, TypeAlias
 
 import msgspec
 
-from modelaudit.parsers.pickle.values import Special, Unknown, Value
+from modelaudit.parsers.pickle.values import Instance, Special, Unknown, Value
 
 # Codes below every literal (>= 0) and every container (small and negative).
 OPAQUE: Final = -(1 << 62)  # None
 UNSET: Final = OPAQUE - 1
 _FIRST_KEPT: Final = OPAQUE - 2  # minus the place in `kept`
+_ASIDE: Final = OPAQUE - (1 << 60)  # minus the place in `kept` of what no pickler takes out again
 _LATE: Final = OPAQUE - (1 << 61)  # what stands there is worked out when it is asked for
 
 KEPT: Final = 1 << 20  # calls and tuples remembered as objects; later ones count as unknown: nothing is lost silently
 FAR: Final = 1 << 20  # entries whose index leaves a gap; a pickler makes none
 
 Kept: TypeAlias = list[Special | tuple[Value, ...]]
+
+
+class AsideError(IndexError):
+    """The entry is joblib's wrapper of an array, which joblib never takes out of the memo; see `Memo.aside`."""
 
 
 class Shape(Protocol):
@@ -80,20 +85,32 @@ class Memo:
                 return OPAQUE
             value.slot = len(self.kept)
             self.kept.append(value)
+        if isinstance(value, Instance) and value.of.wraps:
+            return _ASIDE - value.slot
         return _FIRST_KEPT - value.slot
 
     def value(self, code: int, index: int) -> Value:
-        """The value that `code`, the entry at `index`, stands for. Raises `IndexError` when nothing was put there."""
+        """The value that `code`, the entry at `index`, stands for.
+
+        Raises `IndexError` when nothing was put there, `AsideError` when it is set aside.
+        """
         if code > OPAQUE:
             return code
         if code == OPAQUE:
             return None
-        if code == UNSET:
-            raise IndexError("memo entry is not set")
+        if code > _ASIDE:
+            if code == UNSET:
+                raise IndexError("memo entry is not set")
+            return self.kept[_FIRST_KEPT - code]
         if code == _LATE:
             number = bisect_right(self._firsts, index) - 1
             return self._late[number].value(index - self._firsts[number])
-        return self.kept[_FIRST_KEPT - code]
+        raise AsideError
+
+    def aside(self, index: int) -> Value:
+        """The entry at `index`, at which `get` raised `AsideError`."""
+        code = self.cells[index] if 0 <= index < len(self.cells) else self.far[index]
+        return self.kept[_ASIDE - code]
 
     def late(self, shape: Shape, begin: int, ends: Sequence[int]) -> None:
         """Set the entries that stretches of one shape make, one behind the other from `begin`; only while `dense`."""
@@ -104,7 +121,7 @@ class Memo:
             self.cells.extend(array("q", (_LATE,)) * count)
 
     def get(self, index: int) -> Value:
-        """The entry at `index`. Raises `IndexError` when there is none."""
+        """The entry at `index`. Raises as `value` does."""
         if 0 <= index < len(self.cells):
             return self.value(self.cells[index], index)
         code = self.far.get(index)

@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from modelaudit.blob import Blob
-from modelaudit.parsers.pickle.framed import as_from_file
+from modelaudit.parsers.pickle.framed import from_file
 from modelaudit.parsers.pickle.opcodes import CODES, COUNT_BYTES, LINES, NAMES, SIGNED_COUNT, SIZE
 
 # A persistent id is a line of ASCII, and a short one; the heads of zips and other binaries that begin with P are none.
@@ -48,6 +48,7 @@ _TO_MARK: Final = {
 }  # fmt: skip
 _CALLS: Final = frozenset({"REDUCE", "NEWOBJ", "NEWOBJ_EX", "OBJ", "INST", "BUILD"})
 _SILENT: Final = frozenset({"PROTO", "FRAME", "POP", "APPEND", "BUILD", "SETITEM", "READONLY_BUFFER"})
+_NUMERIC: Final = frozenset({"INT", "LONG", "FLOAT", "GET", "PUT"})
 _PUTS: Final = frozenset({"PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"})
 
 
@@ -243,6 +244,8 @@ def _argument(head: bytes, i: int, op: int) -> int:
 
 
 def _line_is_sane(name: str, line: bytes) -> bool:
+    if name in _NUMERIC:
+        line = line.partition(b"\0")[0]  # where C ends the text of a number
     if name in ("INT", "LONG"):
         return _NUMBER.fullmatch(line) is not None
     if name in ("GET", "PUT"):
@@ -275,7 +278,7 @@ def _runs_otherwise(blob: Blob, head: bytes) -> bool:
     """Whether it is a pickle for some loaders only: by frames that cut opcodes, or by a last line that does not end."""
     if not head or head[0] not in NAMES:
         return False
-    if (run := as_from_file(head)) is not None and _imports_for_sure(probe(run)):
+    if any(_imports_for_sure(probe(run)) for run in from_file(head)):
         return True
     if _INST not in head or len(head) < blob.size or head[-1:] == b"\n":
         return False

@@ -136,7 +136,12 @@ def _quoted(raw: bytes) -> str | None:
 
 
 def _line_integer(raw: bytes) -> int | None:
-    return _integer(raw.strip().rstrip(b"L")) if len(raw) < 4000 else None
+    return _integer(number(raw).rstrip(b"L")) if len(raw) < 4000 else None
+
+
+def number(line: bytes) -> bytes:
+    """The text of a number on a line of its own: for the unpickler in C a zero byte ends it."""
+    return line.partition(b"\0")[0].strip()
 
 
 def _integer(text: bytes) -> int:
@@ -160,8 +165,10 @@ _BY_NAME: Final[dict[str, Callable[[bytes], str | bytes | int | float | None]]] 
     "BINFLOAT": lambda raw: float(unpack(">d", raw)[0]),
     "BININT1 BININT2": lambda raw: int.from_bytes(raw, "little"),
     "BININT LONG1 LONG4": lambda raw: int.from_bytes(raw, "little", signed=True),
+    "NEWTRUE": lambda raw: True,
+    "NEWFALSE": lambda raw: False,
     "INT LONG": _line_integer,
-    "FLOAT": float,
+    "FLOAT": lambda raw: float(number(raw)),
 }
 _READ: Final = {op: bytes for op in BYTES} | {
     CODES[name]: read for names, read in _BY_NAME.items() for name in names.split()

@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from modelaudit.parsers.pickle.memo import AsideError
 from modelaudit.parsers.pickle.opcodes import BYTES, CODES, COUNT_BYTES, SIZE, TEXTS
 from modelaudit.parsers.pickle.payloads import SUSPECT, beginnings
 from modelaudit.parsers.pickle.skim import LOOK_BYTES, short_literal
-from modelaudit.parsers.pickle.values import WRAPPER, Global, Instance, Persistent, Value
+from modelaudit.parsers.pickle.values import Global, Instance, Persistent, Value
 
 if TYPE_CHECKING:
     from modelaudit.parsers.pickle.state import State
@@ -42,7 +43,8 @@ _MARK: Final = CODES["MARK"]
 _TUPLE: Final = CODES["TUPLE"]
 _TUPLE1: Final = CODES["TUPLE1"]
 _NUMBERS: Final = frozenset(CODES[name] for name in ("BININT", "BININT1", "BININT2", "BINFLOAT"))
-_CONSTANTS: Final = frozenset(CODES[name] for name in ("NONE", "NEWTRUE", "NEWFALSE"))
+_NONE: Final = CODES["NONE"]
+_TRUTHS: Final = frozenset(CODES[name] for name in ("NEWTRUE", "NEWFALSE"))
 _GETS: Final = frozenset(CODES[name] for name in ("BINGET", "LONG_BINGET"))
 _TUPLES: Final = frozenset(CODES[name] for name in ("TUPLE1", "TUPLE2", "TUPLE3"))
 _CALLS: Final = frozenset(CODES[name] for name in ("REDUCE", "NEWOBJ"))
@@ -149,12 +151,14 @@ class Stretch:
         self._parts.append(re.escape(fixed))
         if op == _MEMOIZE:
             self.memoized.append(self._top(1)[0])
-        elif op in _CONSTANTS:
+        elif op == _NONE:
             left.append(None)
+        elif op in _TRUTHS:
+            left.append(base + i)
         elif op in _GETS:
             index = int.from_bytes(fixed[1:], "little")
             self._gets = max(self._gets, index)
-            left.append(state.memo.get(index))
+            left.append(self._got(state, index))
         elif op == _MARK:
             self._marks.append(len(left))
         elif op == _TUPLE:
@@ -172,6 +176,12 @@ class Stretch:
         else:
             raise _Unlike
         return i + size
+
+    def _got(self, state: "State", index: int) -> Value:
+        try:
+            return state.memo.get(index)
+        except AsideError:
+            raise _Unlike from None
 
     def _put(self, index: int, offset: int, op: int) -> None:
         self.memoized.append(self._top(1)[0])
@@ -197,7 +207,7 @@ class Stretch:
     def _build(self) -> None:
         """BUILD of an instance whose class does nothing out of the ordinary with a state that is no dict."""
         target, value = self._top(2)
-        if not isinstance(target, Instance) or target.of.executes or target.of.name == WRAPPER:
+        if not isinstance(target, Instance) or target.of.executes or target.of.wraps:
             raise _Unlike
         for part in value if isinstance(value, tuple) else (value,):
             if isinstance(part, int) and part < 0:

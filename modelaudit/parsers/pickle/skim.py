@@ -112,6 +112,11 @@ class Frames:
         self.begun = offset
         self.end = offset + 9 + length if offset + 9 + length <= size else _NEVER  # else the loader stops here
 
+    def breaks(self, offset: int, op: int) -> None:
+        """The opcode at `offset` is the last, as its argument is not all there; its length may have been cut."""
+        if offset + 1 + COUNT_BYTES[op] > self.end and self.wrong is None:
+            self.wrong = self.begun
+
     def stop(self, offset: int) -> int | None:
         """STOP ended at `offset`; gives the offset of the first wrong frame."""
         if self.end not in (_NEVER, offset) and self.wrong is None:
@@ -144,6 +149,7 @@ def skim(blob: Blob, start: int, look: Look) -> Skimmed:
             return Skimmed(offset, active=True, frame=frames.wrong)
         after, argument, length = step(window, offset)
         if after < 0 or after > blob.size:
+            frames.breaks(offset, op)
             why = f"bad opcode or argument: byte {op:#04x}" if after < 0 else "the data ends inside an argument"
             return Skimmed(offset, broken=why, frame=frames.wrong)
         if op == _FRAME:

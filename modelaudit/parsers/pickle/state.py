@@ -19,6 +19,7 @@ STACK_MOST: Final = 1 << 24  # values at once; a pickler leaves a few thousand, 
 ITEMS_MOST: Final = 1 << 15  # items of containers in each of two generations; the older one is forgotten
 ITEMS_EACH: Final = 4096  # of one container
 COMPUTED_MOST: Final = 100  # computed names told of one by one
+_WRAPPER: Final = "NumpyArrayWrapper"
 LITERALS_LOST: Final = 64  # literals that a broken stream may still take from below its stack
 
 
@@ -56,6 +57,7 @@ class State:
         self.calls = Repeats()
         self.builds = Repeats()
         self.raw_arrays = True  # joblib's unpickler may be the reader
+        self.wrappers = 0  # made, and not given their state yet, see `arrays`
 
     # --- stack --------------------------------------------------------------------------------------------
 
@@ -110,6 +112,7 @@ class State:
         if found is None:
             shared, role = self.shared, self.role_of(module, name)
             found = Global(module, name, self.offset, opcode, role, via, shared.executes(module, name) or "")
+            found.wraps = name.endswith(_WRAPPER) and _wraps(found.path.split("."))
             shared.globals[module, name] = found
             shared.executing = shared.executing or bool(found.executes)
             shared.watched = shared.watched or role == "literal"
@@ -132,9 +135,16 @@ class State:
             op = self.window.data[self.offset - self.window.base :][:1]
             name = NAMES.get(op[0], "") if op else ""
             self.events.append(Broken(self.offset, f"{name}: {why}" if name else why))
+            self.wrappers = self.astray()
         self.broken = True
         del self.marks[:]
         self.stack[:] = [None] * LITERALS_LOST
+
+    def astray(self) -> int:
+        """How many of joblib's wrappers were made, are not on the stack, and were not given their state."""
+        if self.wrappers <= 0:
+            return 0
+        return self.wrappers - sum(isinstance(value, Instance) and value.of.wraps for value in self.stack)
 
     def unknown(self, shown: str, called: bool = False) -> Unknown:
         """Tell of a name or callable that cannot be known, and give the value that stands for it."""
@@ -150,6 +160,10 @@ class State:
         if not 0 <= end - offset <= 1 << 16:
             raise ParseError("a name without end", offset)
         return (bytes(self.blob.view(offset, end - offset - 1)).decode("utf-8", "surrogateescape"), end)
+
+
+def _wraps(path: list[str]) -> bool:
+    return path[-1] == _WRAPPER and ("joblib" in path or "numpy_pickle" in path)
 
 
 def _nothing(module: str, name: str) -> None:
@@ -171,3 +185,4 @@ class Shared:
         self.globals: dict[tuple[str, str], Global] = {}
         self.extensions: dict[int, Global] = {}
         self.kept: Kept = []
+        self.array = Instance(Global("numpy", "ndarray", 0, ""))  # what joblib's unpickler puts in a wrapper's place

@@ -1,7 +1,7 @@
 """What the machine knows about a value on its stack.
 
-    None        data without interest: None, true, false, what a harmless function gave
-    int >= 0    a number, string or bytes literal, as the offset of its opcode; read only when it matters
+    None        None, and data without interest
+    int >= 0    a number, string or bytes literal, true or false, as the offset of its opcode; read only when it matters
     int < 0     a list, dict or set made by the stream, as `~offset` of its opcode; its items are in a side table
     tuple       a tuple of values
     the classes below
@@ -9,11 +9,9 @@
 Literals as offsets keep a vocabulary of millions of words at eight bytes a word.
 """
 
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 import msgspec
-
-WRAPPER: Final = "NumpyArrayWrapper"  # joblib's class behind whose state an array's raw bytes stand, see `arrays`
 
 
 class Global(msgspec.Struct, eq=False):
@@ -24,7 +22,8 @@ class Global(msgspec.Struct, eq=False):
     are those of the first naming, `named` and `called` count. `role`: what calling it does to names (`calls`).
     `executes`: the key of its objects' state whose text it executes (`executed`), or empty. `harmless` counts the
     calls of a `literal` role that evaluate a literal; `told`: a call of such a role that does more was told of.
-    `repeats`: a further call gives what the first gave, and nothing is to be told of it.
+    `repeats`: a further call gives what the first gave, and nothing is to be told of it. `wraps`: it is joblib's class
+    behind whose objects' states raw bytes stand (`arrays`).
     """
 
     module: str
@@ -41,6 +40,7 @@ class Global(msgspec.Struct, eq=False):
     harmless: int = 0
     repeats: bool = False
     told: bool = False
+    wraps: bool = False
     instance: "Instance | None" = None
     slot: int = -1
 
@@ -194,6 +194,13 @@ class Raw(msgspec.Struct, frozen=True):
     pickle: bool
 
 
+class Disguised(msgspec.Struct, frozen=True):
+    """joblib's array at `offset` is not as joblib writes it, and so its raw bytes may be others than they seem."""
+
+    offset: int
+    why: str
+
+
 class Unread(msgspec.Struct, frozen=True):
     """Something at `offset` that was not looked into, and why."""
 
@@ -202,7 +209,7 @@ class Unread(msgspec.Struct, frozen=True):
 
 
 Event: TypeAlias = (
-    Named | Called | Computed | Wrote | Executed | Extension | Nested | Broken | WrongFrame | Raw | Unread
+    Named | Called | Computed | Wrote | Executed | Extension | Nested | Broken | WrongFrame | Raw | Disguised | Unread
 )
 
 
