@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
-from typing import Protocol, cast
+from typing import Final, Protocol, cast
 
 from modelaudit import catalogue
 from modelaudit.blob import Blob, RootBlob
@@ -87,8 +87,11 @@ class Engine:
             look = self._looks.get(format.id)
             if look is None or look(blob, limits):
                 found.append(format)
-        if not any(format.scanned for format in found):
+        claimed = [format for format in found if format.scanned]
+        if all(_LOOSE.intersection(format.kin) for format in claimed):
             for format in self._identifier.fallbacks(blob):
+                if claimed and "archive" not in format.kin:
+                    continue
                 look = self._looks.get(format.id)
                 if look is None or look(blob, limits):
                     found.append(format)
@@ -134,6 +137,9 @@ def inspect(
 ) -> Inspection:
     """Scan `blob` in this process. See `Engine.inspect`; `modelaudit.scan` runs it in caged workers."""
     return default_engine().inspect(blob, limits or Limits(), uri=uri, blacklist=blacklist, weights=weights)
+
+
+_LOOSE: Final = frozenset(("text", "protobuf"))  # kin whose readers take what is behind a format for a part of it
 
 
 class _Template(dict[str, object]):

@@ -6,7 +6,9 @@ objects are a pickle that it loads.
 """
 
 import ast
-import re
+import io
+import itertools
+import tokenize
 import warnings
 from collections.abc import Sequence
 
@@ -91,16 +93,39 @@ def shown(value: object) -> str:
 
 
 def _literal(text: str, offset: int) -> dict[object, object]:
-    text = re.sub(r"(?<=\d)L\b", "", text)  # Python 2 wrote long integers so
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            fields = ast.literal_eval(text.strip())
+            try:
+                fields = ast.literal_eval(text.strip())
+            except SyntaxError:
+                fields = ast.literal_eval(_without_longs(text).strip())
     except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError) as error:
         raise ParseError(f"the header is no Python literal: {type(error).__name__}", offset) from None
     if not isinstance(fields, dict):
         raise ParseError("the header is no dictionary", offset)
     return fields
+
+
+def _without_longs(text: str) -> str:
+    """`text` without the L that Python 2 wrote behind long integers: numpy leaves out such a name behind any number.
+
+    Raises `SyntaxError` for what cannot be Python.
+    """
+    lines, last = io.StringIO(text).readlines(), tokenize.NEWLINE
+    starts = list(itertools.accumulate(map(len, lines), initial=0))
+    parts, kept = [], 0
+    try:
+        for token in tokenize.generate_tokens(iter(lines).__next__):
+            if last == tokenize.NUMBER and token.type == tokenize.NAME and token.string == "L":
+                place = starts[token.start[0] - 1] + token.start[1]
+                parts.append(text[kept:place])
+                kept = place + 1
+            else:
+                last = token.type
+    except tokenize.TokenError as error:
+        raise SyntaxError(*error.args) from None
+    return "".join((*parts, text[kept:]))
 
 
 def _product(sizes: Sequence[int]) -> int:

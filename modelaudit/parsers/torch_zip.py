@@ -193,7 +193,7 @@ class _Reading:
         alignments = {_ALIGNMENT, self._declared_alignment()}
         for member in self._archive.members():
             entry = member.entry
-            if entry.name not in declared and entry.name not in met:
+            if (entry.name not in declared and entry.name not in met) or not _is_key(entry.name):
                 continue
             if entry.name in met:  # twice the same name: both are looked at
                 tensors.pop(entry.name, None)
@@ -231,6 +231,11 @@ class _Reading:
         text = read_bytes(self._blob, header.data, entry.packed)
         value = int(text) if text.isdigit() else 0
         return value if 0 < value <= _ALIGNMENT_MOST and value & (value - 1) == 0 else _ALIGNMENT
+
+
+def _is_key(name: bytes) -> bool:
+    """Whether PyTorch gives a storage such a name: nothing that it reads otherwise, whatever a pickle says."""
+    return name.rpartition(b"/")[2].isdigit() or is_storage(name)
 
 
 def _around(entry: Entry) -> int:

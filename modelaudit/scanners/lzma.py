@@ -2,30 +2,34 @@
 
 from collections.abc import Iterator
 
-from modelaudit.blob import Blob, BytesBlob, SliceBlob
+from modelaudit.blob import Blob, SliceBlob
 from modelaudit.limits import KIB, Limits
 from modelaudit.model import Child
 from modelaudit.parsers import telltale
 from modelaudit.parsers.pickle import is_pickle
-from modelaudit.unpack import begins, unpacks
+from modelaudit.unpack import begins, is_lzma_header, unpacks
 
 _MAGICS = (b"\xfd7zXZ", b"LZIP")  # the same family, each a format of its own
+_HEAD_BYTES = 16
+_BEGUN_BYTES = 1024
 _TRIED_BYTES = 256 * KIB  # zeros are streams of nothing, one after the other, and weights may be zeros for gigabytes
 
 
 def fits(blob: Blob, limits: Limits, /) -> bool:
     """Whether the header is one and the stream unpacks, at least at its beginning."""
-    if not begins(blob, "lzma") or bytes(blob.view(0, 5)).startswith(_MAGICS):
+    head = bytes(blob.view(0, _HEAD_BYTES))
+    if head.startswith(_MAGICS) or not is_lzma_header(head):
         return False
-    return unpacks(SliceBlob(blob, 0, min(blob.size, _TRIED_BYTES)), "lzma", limits, _acts)
+    tried = SliceBlob(blob, 0, min(blob.size, _TRIED_BYTES))
+    return unpacks(tried, "lzma", limits, acts, certain=begins(blob, "lzma"))
 
 
-def _acts(begun: bytes) -> bool:
-    """Whether a stream that is cut short is worth it: a pickle has acted before its reader misses the end.
+def acts(inner: Blob) -> bool:
+    """Whether unpacked bytes are what does something when it is loaded.
 
-    Arrays of small integers are such streams too, a few of each thousand.
+    Arrays of small integers are LZMA streams too, a few of each thousand, but not of anything that acts.
     """
-    return is_pickle(BytesBlob(begun)) or telltale.is_payload(begun)
+    return is_pickle(inner) or telltale.is_payload(bytes(inner.view(0, _BEGUN_BYTES)))
 
 
 def scan(blob: Blob, limits: Limits, /) -> Iterator[Child]:

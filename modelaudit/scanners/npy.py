@@ -5,13 +5,15 @@ from collections.abc import Iterator
 from modelaudit.blob import Blob, SliceBlob, read
 from modelaudit.errors import LimitExceeded, ParseError
 from modelaudit.late import late
-from modelaudit.limits import Limits
+from modelaudit.limits import MIB, Limits
 from modelaudit.model import Asset, Child, Evidence, Hit, Note, Weights
 from modelaudit.parsers.npy import HEADER_MOST_BYTES, MAGIC, Header, extent, parse
 
 _FLOATS = late(r"[<>]f[248]")
 _DIMENSIONS = 64  # NPY_MAXDIMS of NumPy 2
 _ARRAYS_MOST = 100_000  # in one file
+_SEARCHED_BYTES = 64 * MIB  # for the next array, behind one of unknown length
+_PIECE_BYTES = 1 * MIB
 
 
 def scan(blob: Blob, limits: Limits, /) -> Iterator[Hit | Child | Asset | Note | Weights]:
@@ -27,17 +29,34 @@ def scan(blob: Blob, limits: Limits, /) -> Iterator[Hit | Child | Asset | Note |
             header = parse(SliceBlob(blob, begin, blob.size - begin))
         except (ParseError, LimitExceeded) as error:
             yield from _unread(blob, begin, error)
-            return
+            place = _next(blob, begin + len(MAGIC))
+            if place == blob.size:
+                return
+            continue
         yield from _array(header, begin, blob.size)
         end = header.data_bytes
         place = begin + header.data_start + (end or 0)
-        if header.objects or end is None or place > blob.size:
+        if end is None and not header.objects:
+            place = _next(blob, place)
+        if header.objects or place > blob.size or (end is None and place == blob.size):
             return
         if read(blob, place, len(MAGIC)) != MAGIC:
             break
     if place < blob.size:
         yield Hit("npy-trailing", place, {"length": blob.size - place})
         yield Child("trailing bytes", place, blob.size - place)
+
+
+def _next(blob: Blob, place: int) -> int:
+    """Where another array may begin behind one of unknown length; the size where none does within reach."""
+    stop = min(blob.size, place + _SEARCHED_BYTES)
+    while place < stop:
+        piece = bytes(blob.view(place, _PIECE_BYTES))
+        found = piece.find(MAGIC)
+        if found >= 0:
+            return place + found
+        place += max(len(piece) - len(MAGIC) + 1, 1)
+    return blob.size
 
 
 def _array(header: Header, begin: int, size: int) -> Iterator[Hit | Child | Weights]:

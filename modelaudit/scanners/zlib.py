@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from modelaudit.blob import Blob
 from modelaudit.limits import Limits
 from modelaudit.model import Child
+from modelaudit.scanners.lzma import acts
 from modelaudit.unpack import unpacks
 
 
@@ -13,7 +14,7 @@ def fits(blob: Blob, limits: Limits, /) -> bool:
     head = bytes(blob.view(0, 2))
     if len(head) < 2 or head[0] & 0x0F != 8 or head[0] > 0x78 or int.from_bytes(head, "big") % 31 or head[1] & 0x20:
         return False
-    return unpacks(blob, "zlib", limits)
+    return unpacks(blob, "zlib", limits, acts)
 
 
 def scan(blob: Blob, limits: Limits, /) -> Iterator[Child]:

@@ -17,7 +17,7 @@ import zstandard
 from modelaudit.limits import MIB
 
 WINDOW_BYTES = 256 * MIB  # the most memory that a decoder may ask for; xz -9 needs 65 MiB
-_HEADER_BYTES = (4096, 256 * 1024, 16 * MIB)  # what is tried in turn to find the end of a gzip header
+_HEADER_BYTES = (4096, 256 * 1024, 16 * MIB, 256 * MIB)  # what is tried in turn to find the end of a gzip header
 _LZMA_SIZE_BYTES = 1 << 38  # a larger size in an LZMA header is taken for chance, as by liblzma
 _ALONE_BYTES = 13  # properties, dictionary size, unpacked size
 ZSTD_PIECES = (1024, 32, 1)  # packed bytes taken at a time: 1 KiB of them gives at most 32 MiB
@@ -121,7 +121,7 @@ class Codec:
     """How frames of one kind begin and follow each other. This base is raw deflate, which has no frame."""
 
     pieces = (256 * 1024, 4096, 1)  # packed bytes taken at a time: in general, then where a stream breaks
-    padding = 0  # further frames may stand behind zeros, in multiples of this
+    paddings: tuple[int, ...] = ()  # further frames may stand behind zeros, in multiples of one of these
     zeros_prove = True  # False where small numbers unpack to small numbers
     skippable = False  # frames that are for somebody else may stand before and between (RFC 8878, 3.1.2)
 
@@ -150,7 +150,7 @@ class _Zlib(Codec):
 
 
 class _Gzip(Codec):
-    padding = 1
+    paddings = (1,)
 
     def begins(self, head: bytes) -> bool:
         return head.startswith(b"\x1f\x8b\x08")
@@ -175,11 +175,11 @@ class _Bz2(Codec):
 class _Lzma(Codec):
     """xz, lzip and LZMA alone: readers take any of them for the next stream, whatever the first one was."""
 
-    padding = 4
+    paddings = (18, 4)  # 18 zeros are LZMA alone of nothing; those of xz come in fours
     zeros_prove = False
 
     def begins(self, head: bytes) -> bool:
-        return head.startswith((b"\xfd7zXZ\x00", b"LZIP\x01")) or _lzma_alone(head)
+        return head.startswith((b"\xfd7zXZ\x00", b"LZIP\x00", b"LZIP\x01")) or _lzma_alone(head)
 
     def open(self, head: Head) -> Opened:
         first = head(6)
@@ -191,7 +191,8 @@ class _Lzma(Codec):
             if not 1 << 12 <= size <= WINDOW_BYTES:
                 raise ValueError(f"a dictionary of {size} bytes")
             filters = [{"id": lzma.FILTER_LZMA1, "dict_size": size, "lc": 3, "lp": 0, "pb": 2}]
-            return Opened(6, _Bounded(lambda: lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=filters)), 20)
+            trailer_bytes = 20 if first[4] else 12  # liblzma reads version 0 too
+            return Opened(6, _Bounded(lambda: lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=filters)), trailer_bytes)
         if first.startswith(b"\xfd"):
             return Opened(0, _Bounded(lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=WINDOW_BYTES)))
         header = bytearray(head(_ALONE_BYTES))
@@ -259,24 +260,31 @@ def _alone(header: bytes) -> lzma.LZMADecompressor:
     return decoder
 
 
+def is_lzma_header(head: bytes) -> bool:
+    """Whether `head` may be a header of LZMA alone for readers that are told that it is: any dictionary will do."""
+    if len(head) < 14 or head[0] >= 9 * 5 * 5 or head[13] != 0:
+        return False
+    size = int.from_bytes(head[5:13], "little")
+    return size < _LZMA_SIZE_BYTES or size == _UNKNOWN_SIZE
+
+
 def _lzma_alone(head: bytes) -> bool:
     """Whether `head` is a header of LZMA alone that liblzma takes for one when it has to guess.
 
     It has no magic: the properties, a dictionary of 2^n or 2^n + 2^(n-1) bytes, a size of less than 256 GiB or
     none; and the first byte behind it is always zero.
     """
-    if len(head) < 14 or head[0] >= 9 * 5 * 5 or head[13] != 0:
+    if not is_lzma_header(head):
         return False
-    dictionary, size = int.from_bytes(head[1:5], "little"), int.from_bytes(head[5:13], "little")
+    dictionary = int.from_bytes(head[1:5], "little")
     rest = dictionary & (dictionary - 1)  # without the lowest bit
-    round_number = rest == 0 or rest == (dictionary ^ rest) << 1 or dictionary == 0xFFFFFFFF
-    return round_number and (size < _LZMA_SIZE_BYTES or size == _UNKNOWN_SIZE)
+    return rest == 0 or rest == (dictionary ^ rest) << 1 or dictionary == 0xFFFFFFFF
 
 
 def gzip_header(head: Head) -> tuple[int, str | None]:
     """Length in bytes of the gzip header at `head`, and the file name in it (RFC 1952, 2.3).
 
-    Raises `ValueError` when there is none, or when it does not end within 16 MiB.
+    Raises `ValueError` when there is none, or when it does not end within 256 MiB.
     """
     for most in _HEADER_BYTES:
         data = head(most)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 
 import msgspec
+from msgspec.structs import replace
 
 from modelaudit.blob import Blob, BytesBlob, Place, SliceBlob
 from modelaudit.errors import LimitExceeded, ParseError
@@ -15,6 +16,7 @@ _STEPS = (256 * 1024, 4096, 1)  # unpacked bytes produced at a time: in general,
 _LEAST_BYTES = 16 * 1024  # fewer packed bytes than that are only taken where they end
 _HEAD_BYTES = 16  # what tells whether a frame begins
 _PROOF_BYTES = 1024  # unpacked bytes that chance does not give
+_TRIED_BYTES = 1 * MIB  # unpacked at most to find out
 _HINT_BYTES = 16  # unpacked bytes that are enough where the stream is cut short behind them
 _VALUES = 8  # different bytes among them; the shortest pickle that does harm has a dozen
 _VERIFIED_BYTES = 1 * MIB  # declared sizes up to this are checked by unpacking; larger ones are believed
@@ -78,22 +80,31 @@ def begins(blob: Blob, codec: str) -> bool:
     return found.begins(head)
 
 
-def unpacks(blob: Blob, codec: str, limits: Limits, likely: Callable[[bytes], bool] | None = None) -> bool:
+def unpacks(
+    blob: Blob,
+    codec: str,
+    limits: Limits,
+    acts: Callable[[Blob], bool] = lambda inner: False,
+    certain: bool = True,
+) -> bool:
     """Whether `blob` really begins with a `codec` stream: its first bytes unpack. Reads no further.
 
     For codecs without a magic. Random bytes behind a header that checks by chance do not get so far, and small
-    numbers that unpack to small numbers are no proof. Where the stream is cut short early, `likely` says of its
-    first bytes whether anybody would have packed them.
+    numbers that unpack to small numbers are no proof. Where there is none, `acts` says whether the contents do
+    something when they are loaded, which they have done before a reader meets what is wrong with the stream. Where
+    the header is not `certain`, nothing else counts.
     """
+    limits = replace(limits, unpacked_bytes=_TRIED_BYTES, unpack_ratio_floor_bytes=_TRIED_BYTES)
     inner = UnpackedBlob(blob, Child("", length=blob.size, codec=codec), Budget(limits), limits)
     begun = bytes(inner.view(0, _PROOF_BYTES))
-    if not begun or (not CODECS[codec].zeros_prove and (len(set(begun)) < _VALUES or 2 * begun.count(0) > len(begun))):
-        return False
-    if len(begun) == _PROOF_BYTES:
-        return True
-    if inner.broken is not None:
-        return inner.cut_short and len(begun) >= _HINT_BYTES and (likely is None or likely(begun))
-    return not inner.wrong_checksum
+    zeros_prove = CODECS[codec].zeros_prove
+    weak = not zeros_prove and (len(set(begun)) < _VALUES or 2 * begun.count(0) > len(begun))
+    if begun and certain and not weak:
+        if len(begun) == _PROOF_BYTES or (inner.broken is None and not inner.wrong_checksum):
+            return True
+        if zeros_prove and inner.cut_short and len(begun) >= _HINT_BYTES:
+            return True
+    return bool(begun) and acts(inner)
 
 
 def _skippable(head: bytes) -> bool:
@@ -249,7 +260,7 @@ class UnpackedBlob:
 
     def _open_frame(self) -> bool:
         """Begin the next frame; False when the stream has ended."""
-        place = self._skip(self._next, self._codec.padding if self._frames else 0)
+        place = self._skip(self._next, self._codec.paddings if self._frames else ())
         if self._frames:
             if not self._codec.begins(self._head(place, _HEAD_BYTES)):
                 self.packed_end = self._next
@@ -270,15 +281,16 @@ class UnpackedBlob:
         if len(trailer) == done.trailer_bytes and not self._codec.checks(trailer, done.decoder):
             self.wrong_checksum = True
 
-    def _skip(self, place: int, padding: int) -> int:
+    def _skip(self, place: int, paddings: tuple[int, ...]) -> int:
         """Where the next frame may begin: readers skip padding and frames for somebody else."""
-        if padding:
+        if paddings:
             begun, head = place, self._head(place, _LEAST_BYTES)
             while head and not head.strip(b"\0"):
                 place += len(head)
                 head = self._head(place, _LEAST_BYTES)
             place += len(head) - len(head.lstrip(b"\0"))
-            place -= (place - begun) % padding
+            ends = [place - (place - begun) % padding for padding in paddings]
+            place = next((end for end in ends if self._codec.begins(self._head(end, _HEAD_BYTES))), ends[-1])
         head = self._head(place, _HEAD_BYTES)
         while self._codec.skippable and _skippable(head):
             place += 8 + int.from_bytes(head[4:8], "little")

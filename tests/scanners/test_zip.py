@@ -1,6 +1,7 @@
 """The zip scanner: each rule fires on a sample and is silent on its near miss; each byte ends in some child."""
 
 import io
+import lzma
 import stat
 import struct
 import tracemalloc
@@ -17,6 +18,7 @@ from modelaudit.engine import Engine
 from modelaudit.limits import Limits
 from modelaudit.model import Asset, Child, Hit, Inspection, Note, Severity
 from modelaudit.scanners.zip import scan
+from modelaudit.unpack import Budget, open_child
 from tests.remote import Remote
 from tests.zips import Fields, Member, build, central_header, end_record, local_header, torch_zip
 
@@ -220,16 +222,19 @@ def test_methods_become_codecs(method: int, codec: str) -> None:
     assert (child.codec, child.size, child.length) == (codec, len(PLAIN), 12)
 
 
-def test_lzma_gets_the_header_of_a_lzma_file() -> None:
-    """Zip's own LZMA header is exchanged for one that other tools know."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_LZMA) as writer:
-        writer.writestr("m", PLAIN * 50)
-    import lzma
-
-    child = children(buffer.getvalue())["m"]
-    assert child.data is not None
-    assert lzma.decompress(child.data, lzma.FORMAT_ALONE) == PLAIN * 50
+@pytest.mark.parametrize("dictionary", [5000, 1 << 16])
+@pytest.mark.parametrize("plain", [PLAIN * 50, bytes(3000) + PLAIN, b"N0" * 600])
+def test_lzma_is_unpacked_as_zip_has_it(plain: bytes, dictionary: int) -> None:
+    """Whatever it holds and however its dictionary is measured: zip says that it is LZMA."""
+    spec = {"id": lzma.FILTER_LZMA1, "dict_size": dictionary, "lc": 3, "lp": 0, "pb": 2}
+    properties = b"\x5d" + dictionary.to_bytes(4, "little")
+    packed = b"\x09\x14\5\0" + properties + lzma.compress(plain, lzma.FORMAT_RAW, filters=[spec])
+    data = build(Member(b"m", plain, method=14, packed=packed))
+    limits = Limits()
+    inner = open_child(BytesBlob(data), children(data)["m"], Budget(limits), limits)
+    assert bytes(inner.view(0, len(plain) + 1)) == plain
+    with zipfile.ZipFile(io.BytesIO(data)) as reader:
+        assert reader.read("m") == plain
 
 
 def test_all_directories_are_scanned() -> None:

@@ -15,6 +15,7 @@ from modelaudit.parsers.pickle.opcodes import BYTES, CODES, NAMES, SIZE, TEXTS
 from modelaudit.parsers.pickle.reading import LITERAL_BYTES, number
 from modelaudit.parsers.pickle.skim import LOOK_BYTES
 from modelaudit.parsers.pickle.state import State
+from modelaudit.parsers.pickle.torch_tar import ELEMENT_BYTES
 from modelaudit.parsers.pickle.values import (
     Attribute,
     Call,
@@ -30,12 +31,6 @@ from modelaudit.parsers.pickle.values import (
 
 Action = Callable[[State, int, int], None]
 
-# Bytes of one element of the storages that legacy torch streams name.
-_ELEMENT_BYTES: Final = {
-    "Double": 8, "Float": 4, "Half": 2, "BFloat16": 2, "Long": 8, "Int": 4, "Short": 2, "Char": 1, "Byte": 1,
-    "Bool": 1, "ComplexDouble": 16, "ComplexFloat": 8, "QUInt8": 1, "QInt8": 1, "QInt32": 4, "QUInt4x2": 1,
-    "QUInt2x4": 1, "Untyped": 1,
-}  # fmt: skip
 _TENSORS: Final = ("torch._utils._rebuild", "torch.storage.", "torch.Tensor", "torch._tensor.", "torch.nn.parameter.")
 _KEYS_READ: Final = 200  # keys and values of one state
 _KEYS_KEPT: Final = 1 << 16
@@ -209,7 +204,7 @@ def _persistent(state: State, argument: int, length: int) -> None:
     if plain(state, pid[0]) == "storage" and len(state.outcome.storages) < _STORAGES_MOST:
         key, count = plain(state, pid[2]), plain(state, pid[4])
         kind = pid[1].name.removesuffix("Storage")
-        element = _ELEMENT_BYTES.get(kind, 0)
+        element = ELEMENT_BYTES.get(kind, 0)
         if isinstance(key, str) and isinstance(count, int) and count >= 0:
             state.outcome.storages[key] = count * element
             stored.key, stored.kind = key, kind

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from modelaudit.errors import ParseError
-from modelaudit.parsers.pickle import arrays
+from modelaudit.parsers.pickle import arrays, torch_tar
 from modelaudit.parsers.pickle.actions import ACTIONS, plants_setstate
 from modelaudit.parsers.pickle.compute import plain
 from modelaudit.parsers.pickle.memo import OPAQUE
@@ -90,6 +90,7 @@ def _act(state: State, size: int) -> None:
         if not state.stack:
             state.breaks("nothing on the stack")
         top = state.stack[-1] if state.stack else None
+        state.outcome.raw_behind = torch_tar.kind(top)
         if state.items_each > ITEMS_EACH and isinstance(top, int) and top < 0:
             keys = (plain(state, key) for key in (state.items_of(top) or []))
             state.outcome.keys = tuple(key for key in keys if isinstance(key, str))

@@ -112,6 +112,14 @@ class Memo:
         code = self.cells[index] if 0 <= index < len(self.cells) else self.far[index]
         return self.kept[_ASIDE - code]
 
+    def copy(self) -> "Memo":
+        """Another one with the same entries; they have `kept` in common."""
+        other = Memo(self.kept)
+        other.cells, other.count, other.dense = self.cells[:], self.count, self.dense
+        other.overwritten = self.overwritten
+        other.far, other._late, other._firsts = dict(self.far), list(self._late), list(self._firsts)
+        return other
+
     def late(self, shape: Shape, begin: int, ends: Sequence[int]) -> None:
         """Set the entries that stretches of one shape make, one behind the other from `begin`; only while `dense`."""
         count = len(shape.memoized) * len(ends)

@@ -13,13 +13,15 @@ import msgspec
 from modelaudit.blob import Blob
 from modelaudit.parsers.pickle.framed import from_file
 from modelaudit.parsers.pickle.opcodes import CODES, COUNT_BYTES, LINES, NAMES, SIGNED_COUNT, SIZE
+from modelaudit.parsers.pickle.reading import Window
 
 # A persistent id is a line of ASCII, and a short one; the heads of zips and other binaries that begin with P are none.
 _PERSISTENT: Final = re.compile(rb"P[\x20-\x7e]*\r?\n")
 PROBE_BYTES: Final = 1 << 16  # enough to leave no room for harmless opcodes before the first import
 _FIRST_BYTES: Final = 512
+_FILLED: Final = 1024  # values on a stack of which nothing is known
 _LASTING: Final = 12  # opcodes after which a stream without header is believed that goes on and on
-_LINE_BYTES: Final = 1 << 22  # the longest line with which a pickle of protocol 0 may begin
+_LINE_BYTES: Final = 1 << 22  # a line that is looked into; longer ones are only texts
 _AHEAD: Final = 16  # pickles after a tiny one that are looked at before it is believed
 _AHEAD_WITHIN: Final = 3  # the same behind a pickle that is believed
 _PIECES: Final = 16  # read one after the other; a pickle of large strings jumps over most of its bytes
@@ -31,8 +33,9 @@ _AFTER_IMPORT: Final = 3  # opcodes that must follow an import outside the stand
 # Lines as picklers write them; they pass every check below.
 _USUAL: Final = re.compile(rb"F-?\d{1,20}\.\d{1,20}(?:e[+-]\d{1,3})?\n|I-?\d{1,20}\n|[pg]\d{1,20}\n|V[^\n]*\n")
 _IDENTIFIER: Final = re.compile(rb"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*")
+_STORAGE: Final = re.compile(rb"[A-Z]\w*Storage")
 _DECIMAL: Final = re.compile(rb"\s*[+-]?\d[\d_]*\s*")
-_NUMBER: Final = re.compile(rb"\s*(?:[+-]\s*)?(?:0[xX][\da-fA-F_]+|0[bBoO]?[0-7_]*|\d[\d_]*)L?\s*")
+_NUMBER: Final = re.compile(rb"\s*(?:[+-]\s*)?(?:0[xX][\da-fA-F_]+|0[bBoO]?[0-7_]*|\d[\d_]*)\s*L?\s*")
 _QUOTED: Final = re.compile(rb"(['\"]).*\1\s*", re.S)
 _PYTHON2: Final = frozenset({"__builtin__", "commands", "urllib2", "popen2", "exceptions", "copy_reg", "cPickle"})
 
@@ -49,6 +52,7 @@ _TO_MARK: Final = {
 _CALLS: Final = frozenset({"REDUCE", "NEWOBJ", "NEWOBJ_EX", "OBJ", "INST", "BUILD"})
 _SILENT: Final = frozenset({"PROTO", "FRAME", "POP", "APPEND", "BUILD", "SETITEM", "READONLY_BUFFER"})
 _NUMERIC: Final = frozenset({"INT", "LONG", "FLOAT", "GET", "PUT"})
+_SHORT_TEXT: Final = {CODES["UNICODE"]: b"V\n", CODES["STRING"]: b"S''\n"}
 _PUTS: Final = frozenset({"PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"})
 
 
@@ -143,7 +147,7 @@ class Probing:
         self._way = way
         self._until_sure = until_sure
         self._headed = headed
-        self._stack = _Stack(depth)
+        self.stack = _Stack(depth)
         self._names: list[bytes] = []
 
     def over(self, head: bytes) -> int:
@@ -152,7 +156,7 @@ class Probing:
         That may be beyond its end, behind a large argument, or before it, at an opcode that is not all there.
         -1 when the pickle stopped or broke.
         """
-        found, stack, i, rules, sizes = self.found, self._stack, 0, _RULES, SIZE
+        found, stack, i, rules, sizes = self.found, self.stack, 0, _RULES, SIZE
         way, until_sure, headed, size = self._way, self._until_sure, self._headed, len(head)
         floor = stack.marks[-1] if stack.marks else 0
         while i < size:
@@ -205,12 +209,20 @@ def probe(head: bytes, depth: int = 0) -> Probe:
     return probing.found
 
 
+def may_act(head: bytes) -> bool:
+    """Whether opcodes that begin with `head`, on a stack with all that they could take, act or go on beyond it."""
+    probing = Probing(_FILLED)
+    probing.stack.marks = list(range(0, _FILLED, _FILLED // 64))
+    return probing.over(head) >= 0 or probing.found.acts
+
+
 def _import(opcode: bytes, name: str, names: list[bytes], found: Probe) -> bool:
     """Count an import; False when its names cannot be any. `opcode` is it with its argument, `names` the last texts."""
     if name in ("GLOBAL", "INST"):
         module, _, attribute = opcode[1:-1].partition(b"\n")
         names[:] = (module.removesuffix(b"\r"), attribute.removesuffix(b"\r"))
-        if not all(_IDENTIFIER.fullmatch(text) for text in names):
+        storage = _STORAGE.fullmatch(names[1]) is not None  # torch takes such a name from any module, without an import
+        if not storage and not all(_IDENTIFIER.fullmatch(text) for text in names):
             return False
     elif name.endswith(("UNICODE", "STRING")):
         names.append(opcode[1 + COUNT_BYTES[opcode[0]] :][:200])
@@ -326,11 +338,21 @@ def _follow(blob: Blob, probing: Probing, head: bytes) -> int:
         place += step
         if place >= blob.size or (place >= PROBE_BYTES and probing.found.opcodes >= _LASTING):
             break
-        if step == 0 and (len(head) >= _LINE_BYTES or place + len(head) >= blob.size):
+        if step == 0 and len(head) >= _LINE_BYTES and (end := _long_text(blob, head, place)):
+            probing.over(_SHORT_TEXT[head[0]])
+            place, head = end, b""
+        elif step == 0 and (len(head) >= _LINE_BYTES or place + len(head) >= blob.size):
             return blob.size  # an opcode that is not all there, or a line that does not end
         length = _LINE_BYTES if step == 0 and len(head) >= PROBE_BYTES else PROBE_BYTES
         head = bytes(blob.view(place, length, _FIRST_BYTES if length == PROBE_BYTES else length))
     return min(place, blob.size)
+
+
+def _long_text(blob: Blob, head: bytes, place: int) -> int:
+    """Where the line at `place`, a text of many mebibytes that begins with `head`, ends; 0 when it is none."""
+    if head[0] not in _SHORT_TEXT or (head[0] == CODES["STRING"] and head[1:2] not in (b"'", b'"')):
+        return 0
+    return max(0, Window(blob, place).line_end(place))
 
 
 def _ends_well(blob: Blob, head: bytes, end: int, ahead: int) -> bool:

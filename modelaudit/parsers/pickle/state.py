@@ -59,6 +59,15 @@ class State:
         self.raw_arrays = True  # joblib's unpickler may be the reader
         self.wrappers = 0  # made, and not given their state yet, see `arrays`
 
+    def otherwise(self, start: int, look: Look) -> "State":
+        """What a loader that is not joblib's has here, and goes on with at `start`."""
+        other = State(self.blob, start, self.role_of, look, self.shared, self.memo.copy())
+        other.stack, other.marks, other.broken = list(self.stack), self.marks[:], self.broken
+        other.items = {container: list(items) for container, items in (self.old_items | self.items).items()}
+        other.items_kept, other.lost_before = self.items_kept, self.lost_before
+        other.raw_arrays = False
+        return other
+
     # --- stack --------------------------------------------------------------------------------------------
 
     def pop(self) -> Value:

@@ -228,8 +228,9 @@ class Outcome(msgspec.Struct):
     """Where a pass over one pickle ended: after STOP when `stopped`, else where it broke.
 
     `storages` maps the keys of the torch storages that persistent ids named to their length in bytes; `tensors` are
-    those over them. `keys` are the strings of the list that the pickle makes, when that was asked for. `forgotten`: it
-    takes something from the memo that it did not put there.
+    those over them. `keys` are the strings of the list that the pickle makes, when that was asked for. `raw_behind` is
+    the class of PyTorch's whose bytes stand behind the pickle in a tar archive (`torch_tar`). `forgotten`: it takes
+    something from the memo that it did not put there.
     """
 
     end: int = 0
@@ -237,4 +238,5 @@ class Outcome(msgspec.Struct):
     storages: dict[str, int] = msgspec.field(default_factory=dict)
     tensors: list[Tensor] = msgspec.field(default_factory=list)
     keys: tuple[str, ...] = ()
+    raw_behind: str = ""
     forgotten: bool = False

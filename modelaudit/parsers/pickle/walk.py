@@ -7,10 +7,11 @@ from typing import Final, TypeAlias
 import msgspec
 
 from modelaudit.blob import Blob, SliceBlob
+from modelaudit.parsers.pickle import torch_tar
 from modelaudit.parsers.pickle.machine import run
 from modelaudit.parsers.pickle.memo import Memo
 from modelaudit.parsers.pickle.payloads import Allowance, Payloads
-from modelaudit.parsers.pickle.probe import PROBE_BYTES, Probe, is_pickle, probe
+from modelaudit.parsers.pickle.probe import PROBE_BYTES, Probe, is_pickle, may_act
 from modelaudit.parsers.pickle.search import LOOKED_BYTES, Search
 from modelaudit.parsers.pickle.skim import skim
 from modelaudit.parsers.pickle.state import Role, Shared, State
@@ -91,6 +92,10 @@ class Walk:
                 raw = sum(storages.get(key, 0) + 8 for key in outcome.keys)
                 yield Gap(offset, min(raw, self._blob.size - offset), "raw")
                 offset = min(offset + raw, self._blob.size)
+            elif outcome.raw_behind:
+                raw = torch_tar.raw_bytes(self._blob, offset, outcome.raw_behind)
+                yield Gap(offset, raw, "raw")
+                offset += raw
             offset = self._skip_zeros(offset)
             if number > _LEGACY_PICKLES:
                 offset = self._skip_plain(offset)
@@ -140,7 +145,7 @@ class Walk:
                 yield from self._machine(event.offset, within, inner=True)
                 state.offset = within.end
             else:
-                yield from self._doubt(event)
+                yield from self._doubt(event, state)
             yield from payloads.drain()
         yield from payloads.drain()
 
@@ -152,18 +157,19 @@ class Walk:
                 pass
         yield from self._machine(start, outcome)
 
-    def _doubt(self, raw: Raw) -> Iterator[Event]:
-        """Raw bytes of an array are opcodes for a loader that is not joblib's: follow them where they act."""
+    def _doubt(self, raw: Raw, state: State) -> Iterator[Event]:
+        """Raw bytes of an array are opcodes for a loader that is not joblib's: follow them where they may act."""
         head = bytes(self._blob.view(raw.offset, min(PROBE_BYTES, raw.end - raw.offset), 1))
-        if self._doubts >= _DOUBTS_MOST or not probe(head, depth=1024).acts:
+        if not may_act(head):
             return
         self._doubts += 1
+        if self._doubts > _DOUBTS_MOST:
+            if self._doubts == _DOUBTS_MOST + 1:
+                yield Unread(raw.offset, "more arrays that are opcodes for some loaders than are followed")
+            return
         payloads = Payloads(self._blob, self._depth, self._allowance, self._search)
-        state = State(self._blob, raw.offset, self._role_of, payloads.look, self._shared)
-        state.raw_arrays = False
-        state.breaks("")
-        state.events.clear()
-        yield from (event for event in run(state) if not isinstance(event, Broken | Raw))
+        followed = run(state.otherwise(raw.offset, payloads.look))
+        yield from (event for event in followed if not isinstance(event, Broken | Raw))
         yield from payloads.drain()
 
     # --- between pickles ----------------------------------------------------------------------------------

@@ -32,7 +32,7 @@ _RECORD = struct.Struct("<4sQ2H2L4Q")
 class Claim(msgspec.Struct, frozen=True):
     """What one record says of the directory: entries, bytes, and offset from the archive's own start.
 
-    `limit` is the position of the record before which the directory must end.
+    `limit` is the position of the record before which the directory ends, unless the offset leads beyond it.
     """
 
     count: int
@@ -141,11 +141,12 @@ def _zip64_claims(blob: Blob, position: int, records: list[tuple[int, int]]) -> 
         return
     records.append((at, _LOCATOR_BYTES))
     for place in dict.fromkeys((at - _RECORD_BYTES, pointed)):
-        if not 0 <= place <= at - _RECORD_BYTES:
+        if not 0 <= place <= blob.size - _RECORD_BYTES:  # miniz follows the locator anywhere, into the comment too
             continue
         magic, length, *_, count, size, offset = _RECORD.unpack(blob.view(place, _RECORD_BYTES))
         if magic == b"PK\6\6":
-            records.append((place, min(max(length + 12, _RECORD_BYTES), at - place)))
+            room = (at if place < at else blob.size) - place
+            records.append((place, min(max(length + 12, _RECORD_BYTES), room)))
             yield Claim(count, size, offset, place)
 
 
@@ -154,7 +155,8 @@ def _directories(blob: Blob, claims: list[Claim]) -> tuple[Directory, ...]:
     places: dict[int, Directory] = {}
     for claim in claims:
         for start in (claim.limit - claim.size, claim.offset):
-            if 0 <= start < claim.limit and start not in places:
-                places[start] = Directory(start, claim.limit, start - claim.offset, claim.count)
+            if 0 <= start <= blob.size - len(CENTRAL_MAGIC) and start not in places:
+                limit = claim.limit if start < claim.limit else blob.size
+                places[start] = Directory(start, limit, start - claim.offset, claim.count)
     blob.require([(start, min(found.limit - start, _AHEAD_BYTES)) for start, found in places.items()])
     return tuple(found for start, found in places.items() if bytes(blob.view(start, 4)) == CENTRAL_MAGIC)

@@ -27,7 +27,7 @@ RESERVED = 0xD790  # bits 4, 7–10, 12, 14, 15: no writer sets them
 _CHUNK_BYTES = 1 << 20
 _CENTRAL = struct.Struct("<4s6H3L5H2L")
 _LOCAL = struct.Struct("<4s5H3L2H")
-_SATURATED = 0xFFFFFFFF
+_SATURATED = frozenset((0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF))
 
 
 class Entry(msgspec.Struct, frozen=True, gc=False):
@@ -75,8 +75,8 @@ class Local(msgspec.Struct, frozen=True, gc=False):
 def entries(blob: Blob, start: int, limit: int) -> Iterator[Entry]:
     """Every entry of the directory at `start`, as long as one follows the other, none beyond `limit`.
 
-    Neither a count nor a size is asked for: what stands there is what some reader reads. Raises `Missing`
-    for the whole directory at once.
+    Neither a count nor a size is asked for: what stands there is what some reader reads. Of a last entry whose
+    names reach beyond `limit`, zipfile takes what is there. Raises `Missing` for the whole directory at once.
     """
     blob.require([(start, limit - start)])
     position = start
@@ -87,19 +87,20 @@ def entries(blob: Blob, start: int, limit: int) -> Iterator[Entry]:
         at = position - base
         fields = _CENTRAL.unpack_from(chunk, at)
         name_length, extra_length, comment_length = fields[10:13]
-        end = position + CENTRAL_BYTES + name_length + extra_length + comment_length
-        if fields[0] != CENTRAL_MAGIC or end > limit:
+        if fields[0] != CENTRAL_MAGIC:
             return
+        end = min(limit, position + CENTRAL_BYTES + name_length + extra_length + comment_length)
         at += CENTRAL_BYTES
         name = bytes(chunk[at : at + name_length])
         extra = bytes(chunk[at + name_length : at + name_length + extra_length])
-        yield _entry(position, fields, name, extra, (end - comment_length, comment_length))
+        comment = min(position + CENTRAL_BYTES + name_length + extra_length, limit)
+        yield _entry(position, fields, name, extra, (comment, end - comment))
         position = end
 
 
 def _entry(position: int, fields: tuple[int, ...], name: bytes, extra: bytes, comment: tuple[int, int]) -> Entry:
     _, made, version, flags, method, _, _, crc, packed, size, *_, attributes, offset = fields
-    if extra and _SATURATED in (packed, size, offset):
+    if extra and not _SATURATED.isdisjoint((packed, size, offset)):
         size, packed, offset = _widened(extra, size, packed, offset)
     return Entry(
         position, made >> 8, version, flags, method, crc, packed, size, attributes, offset, name, extra, comment
@@ -107,10 +108,15 @@ def _entry(position: int, fields: tuple[int, ...], name: bytes, extra: bytes, co
 
 
 def _widened(extra: bytes, *values: int) -> tuple[int, ...]:
-    """`values` with each saturated one replaced by the next number of the zip64 field, as far as it goes."""
-    field = next((value for id_, value in extra_fields(extra) if id_ == 0x0001), b"")
-    wide = iter(struct.unpack_from(f"<{len(field) // 8}Q", field))
-    return tuple(next(wide, value) if value == _SATURATED else value for value in values)
+    """`values` with each saturated one replaced by the next number of the zip64 field, as far as it goes.
+
+    Where that is saturated too, zipfile goes on to a second field.
+    """
+    for id_, field in extra_fields(extra):
+        if id_ == 0x0001:
+            wide = iter(struct.unpack_from(f"<{len(field) // 8}Q", field))
+            values = tuple(next(wide, value) if value in _SATURATED else value for value in values)
+    return values
 
 
 def extra_fields(extra: bytes) -> Iterator[tuple[int, bytes]]:
@@ -145,7 +151,7 @@ def local(blob: Blob, position: int) -> Local | None:
     if len(names) < name_length + extra_length:
         return None
     extra = names[name_length:]
-    if extra and _SATURATED in (packed, size):
+    if extra and not _SATURATED.isdisjoint((packed, size)):
         size, packed = _widened(extra, size, packed)
     data = position + LOCAL_BYTES + name_length + extra_length
     return Local(position, data, version, flags, method, crc, packed, size, names[:name_length], extra)

@@ -143,6 +143,8 @@ class _Scan:
         yield from self._content_hits(entry, header, name)
         if not (entry.name.endswith(b"/") and not entry.packed):
             yield from self._contents(entry, header, name)
+        if entry.method == 0 and entry.packed < entry.size and not entry.flags & entries.ENCRYPTED:
+            yield from contents(self._blob, f"{name} (unpacked size)", entry, header.data, entry.size)
         if "method" in fields or "packed size" in fields:
             yield from contents(self._blob, f"{name} (local header)", header, header.data, header.packed)
         yield from hidden_fields(name, header.extra, header.data)

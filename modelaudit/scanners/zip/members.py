@@ -35,7 +35,7 @@ _METHODS = {
     99: "AES",
 }
 _LZMA_HEADER_BYTES = 9
-_LZMA_MOST_BYTES = 64 << 20  # copied; no model is packed like this
+_LZMA_MOST_BYTES = 1 << 62  # unpacked, where no header says how many
 _PEEK_BYTES = 256 << 10  # unpacked here to check a member; the engine unpacks it again under the budget
 # Extra fields that writers really use, with the most bytes that they put there: zip64, NTFS times, Unix owners.
 _KNOWN_FIELDS = {0x0001: 32, 0x000A: 36, 0x7875: 19}
@@ -81,8 +81,8 @@ def contents(blob: Blob, name: str, entry: Entry | Local, data: int, packed: int
     codec = _CODECS.get(entry.method)
     if codec is not None:
         yield Child(name, data, packed, codec, _declared(entry))
-    elif entry.method == _LZMA and (stream := _alone(blob, entry, data, packed)):
-        yield Child(name, data=stream)
+    elif entry.method == _LZMA and (codec := _lzma(blob, entry, data, packed)):
+        yield Child(name, data + _LZMA_HEADER_BYTES, packed - _LZMA_HEADER_BYTES, codec, _declared(entry))
     else:
         kind = _METHODS.get(entry.method, str(entry.method))
         yield Note("unsupported_method", f"{name}: packed by a method that is not supported: {kind}", data)
@@ -96,16 +96,13 @@ def _declared(entry: Entry | Local) -> int | None:
     return entry.size
 
 
-def _alone(blob: Blob, entry: Entry | Local, data: int, packed: int) -> bytes | None:
-    """The member's LZMA stream with the header of a `.lzma` file in place of zip's own (APPNOTE 5.8.8)."""
-    if packed < _LZMA_HEADER_BYTES or packed > _LZMA_MOST_BYTES:
-        return None
-    stream = read(blob, data, packed)
-    if stream[2:4] != b"\5\0":
-        return None
-    ended = entry.flags & 0x0002  # the stream marks its own end
-    size = b"\xff" * 8 if ended else entry.size.to_bytes(8, "little")
-    return stream[4:9] + size + stream[9:]
+def _lzma(blob: Blob, entry: Entry | Local, data: int, packed: int) -> str:
+    """How the member's LZMA stream is unpacked, behind zip's own header of it (APPNOTE 5.8.8); empty without one."""
+    head = read(blob, data, min(packed, _LZMA_HEADER_BYTES))
+    if len(head) < _LZMA_HEADER_BYTES or head[2:4] != b"\5\0":
+        return ""
+    size = _declared(entry)
+    return f"lzma={head[4:].hex()}:{_LZMA_MOST_BYTES if size is None else size}"
 
 
 def _is_plain(blob: Blob, entry: Entry | Local, data: int, packed: int) -> bool:
