@@ -5,13 +5,11 @@ from collections.abc import Iterator
 from modelaudit.blob import Blob, SliceBlob
 from modelaudit.limits import KIB, Limits
 from modelaudit.model import Child
-from modelaudit.parsers import telltale
-from modelaudit.parsers.pickle import is_pickle
+from modelaudit.parsers.loadable import acts
 from modelaudit.unpack import begins, is_lzma_header, unpacks
 
 _MAGICS = (b"\xfd7zXZ", b"LZIP")  # the same family, each a format of its own
 _HEAD_BYTES = 16
-_BEGUN_BYTES = 1024
 _TRIED_BYTES = 256 * KIB  # zeros are streams of nothing, one after the other, and weights may be zeros for gigabytes
 
 
@@ -22,14 +20,6 @@ def fits(blob: Blob, limits: Limits, /) -> bool:
         return False
     tried = SliceBlob(blob, 0, min(blob.size, _TRIED_BYTES))
     return unpacks(tried, "lzma", limits, acts, certain=begins(blob, "lzma"))
-
-
-def acts(inner: Blob) -> bool:
-    """Whether unpacked bytes are what does something when it is loaded.
-
-    Arrays of small integers are LZMA streams too, a few of each thousand, but not of anything that acts.
-    """
-    return is_pickle(inner) or telltale.is_payload(bytes(inner.view(0, _BEGUN_BYTES)))
 
 
 def scan(blob: Blob, limits: Limits, /) -> Iterator[Child]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from modelaudit.blob import Blob
 from modelaudit.limits import Limits
 from modelaudit.model import Child
-from modelaudit.scanners.lzma import acts
+from modelaudit.parsers.loadable import acts
 from modelaudit.unpack import unpacks
 
 

@@ -25,7 +25,7 @@ def directory(data: bytes) -> Iterator[Member]:
     """The central directory that the last end record points at."""
     end = data.rindex(END)
     count, _, start = struct.unpack_from("<HII", data, end + 10)
-    if start == 0xFFFFFFFF or count == 0xFFFF:
+    if data[end - 20 : end - 16] == b"PK\x06\x07":
         record = struct.unpack_from("<Q", data, end - 20 + 8)[0]
         count, _, start = struct.unpack_from("<3Q", data, record + 32)
     position = start

@@ -7,6 +7,7 @@ import lzma
 import os
 import pickle
 import tarfile
+import warnings
 import zlib
 from collections.abc import Callable
 from typing import IO, Any
@@ -66,7 +67,9 @@ def numpy_file(data: bytes) -> None:
 
     stream = io.BytesIO(data)
     while stream.tell() < len(data):
-        loaded = numpy.load(stream, allow_pickle=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of headers that Python 2 wrote
+            loaded = numpy.load(stream, allow_pickle=True)
         if not isinstance(loaded, numpy.lib.npyio.NpzFile):
             continue
         for name in loaded.files:
@@ -117,7 +120,16 @@ def torch_tar(data: bytes) -> None:
     with tarfile.open(fileobj=io.BytesIO(data), mode="r:*") as archive:
         for name in ("storages", "tensors", "pickle"):
             member = archive.extractfile(name)
-            if member is not None:
+            if member is None:
+                continue
+            count = Persistent(member).load()
+            for _ in range(count if name != "pickle" else 0):
+                Persistent(member).load()
+                if name == "storages":
+                    member.read(4 * int.from_bytes(member.read(8), "little"))
+                else:
+                    member.read(16 * int.from_bytes(member.read(8)[:4], "little") + 8)
+            if name == "storages":
                 Persistent(member).load()
 
 
@@ -136,6 +148,7 @@ LOADERS: dict[str, Callable[[bytes], object]] = {
     "gzip-twice": lambda data: pickle.load(gzip.GzipFile(mode="rb", fileobj=gzip.GzipFile(fileobj=io.BytesIO(data)))),
     "gzip-each": lambda data: each(gzip.GzipFile(fileobj=io.BytesIO(data))),  # type: ignore[arg-type]
     "bz2": lambda data: pickle.load(bz2.BZ2File(io.BytesIO(data))),
+    "lzma-alone": lambda data: pickle.loads(lzma.decompress(data, format=lzma.FORMAT_ALONE)),
     "lzma": lambda data: pickle.loads(lzma.decompress(data)),
     "zlib": lambda data: pickle.loads(zlib.decompressobj().decompress(data)),
     "lz4": lz4_file,

@@ -105,7 +105,7 @@ def prepare() -> None:
         importlib.import_module(name)
     if importlib.util.find_spec("torch") is None:
         torch, inner = types.ModuleType("torch"), types.ModuleType("torch._utils")
-        torch.FloatStorage = float  # type: ignore[attr-defined]
+        torch.FloatStorage = torch.FloatTensor = float  # type: ignore[attr-defined]
         inner._rebuild_tensor_v2 = lambda *parts: {}  # type: ignore[attr-defined]
         sys.modules.update({"torch": torch, "torch._utils": inner})
 
