@@ -53,6 +53,20 @@ def _two_faced(payload: Payload, way: str) -> bytes:
     return body + good + end(len(body) + len(good) + _END.size, other)
 
 
+def _far_record(payload: Payload) -> bytes:
+    """A zip64 record that zipfile does not see, as the locator does not stand right behind it; 8 bytes before all."""
+    members = [Entry("a.npy", npy("'|O'", pickle(asm.EMPTY_LIST))), Entry("b.npy", npy("'|O'", payload.pickle()))]
+    whole = archive(members)
+    start = struct.unpack_from("<I", whole, len(whole) - 6)[0]
+    directory = bytearray(whole[start:-22])
+    record = _RECORD.pack(b"PK\6\6", 44, 45, 45, 0, 0, 1, 1, directory.rindex(b"PK\1\2"), start)
+    tail = record + b"junk" + _LOCATOR.pack(b"PK\6\7", 0, 8 + start + len(directory), 1)
+    place = directory.rindex(b"PK\1\2") + 32
+    directory[place : place + 2] = len(tail).to_bytes(2, "little")  # the last entry's comment
+    end = _END.pack(b"PK\5\6", 0, 0, 2, 2, len(directory) + len(tail), start, 0)
+    return b"8 before" + whole[:start] + bytes(directory) + tail + end
+
+
 def _zip_lzma(data: bytes, dictionary: int) -> Entry:
     spec = {"id": lzma.FILTER_LZMA1, "dict_size": dictionary, "lc": 3, "lp": 0, "pb": 2}
     properties = b"\x5d" + struct.pack("<I", dictionary)
@@ -112,6 +126,13 @@ ZIPS: tuple[tuple[str, str, Build, str, str], ...] = (
         "LZMA of mostly zeros.",
     ),
     ("comment-too-long", "model.npz", _last_comment, "numpy", "The last entry's comment is longer than the directory."),
+    (
+        "far-record",
+        "model.npz",
+        _far_record,
+        "numpy-zip",
+        "zipfile goes by the end record alone.",
+    ),
     ("two-wide-fields", "model.npz", _two_wide_fields, "numpy", "zipfile goes on to the second zip64 field."),
     (
         "behind-notebook",

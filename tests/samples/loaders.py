@@ -8,6 +8,7 @@ import os
 import pickle
 import tarfile
 import warnings
+import zipfile
 import zlib
 from collections.abc import Callable
 from typing import IO, Any
@@ -77,6 +78,13 @@ def numpy_file(data: bytes) -> None:
         return
 
 
+def numpy_zip(data: bytes) -> None:
+    """The members of a zip by zipfile, for which it may begin anywhere."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        for name in archive.namelist():
+            numpy_file(archive.read(name))
+
+
 def lz4_file(data: bytes) -> None:
     import lz4.frame
 
@@ -144,6 +152,7 @@ LOADERS: dict[str, Callable[[bytes], object]] = {
     "file": from_file,
     "joblib": joblib_file,
     "numpy": numpy_file,
+    "numpy-zip": numpy_zip,
     "gzip": lambda data: pickle.load(gzip.GzipFile(fileobj=io.BytesIO(data))),
     "gzip-twice": lambda data: pickle.load(gzip.GzipFile(mode="rb", fileobj=gzip.GzipFile(fileobj=io.BytesIO(data)))),
     "gzip-each": lambda data: each(gzip.GzipFile(fileobj=io.BytesIO(data))),  # type: ignore[arg-type]

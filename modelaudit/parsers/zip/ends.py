@@ -115,7 +115,9 @@ def _end_at(blob: Blob, position: int, decoys: tuple[int, ...]) -> End | None:
     records: list[tuple[int, int]] = []
     claims = list(_zip64_claims(blob, position, records))
     if not (claims and (count == 0xFFFF or 0xFFFFFFFF in (size, offset))):
-        claims.append(Claim(count, size, offset, min([position, *(start for start, _ in records)])))
+        # zipfile goes by the end record where no zip64 record stands right before the locator
+        limits = {min([position, *(start for start, _ in records)]), position}
+        claims += [Claim(count, size, offset, limit) for limit in sorted(limits)]
     directories = _directories(blob, claims)
     if not directories and not any(claim.count == 0 and claim.size == 0 for claim in claims):
         return None
