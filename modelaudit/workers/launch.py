@@ -18,6 +18,7 @@ PROGRAM: Final = (
 )
 # One thread a process: a process that has more cannot be copied safely, and a worker has one core.
 _ENVIRONMENT: Final = {"LC_ALL": "C.UTF-8", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+SILENCE: Final = "it said nothing"
 _ERRORS_BYTES: Final = 1 << 16
 _HIGH: Final = 10  # whoever started us may have closed the standard streams: nothing may take their numbers
 
@@ -59,7 +60,7 @@ class Nursery:
         """The last line of what it, or a worker before its cage closed, wrote on standard error."""
         text = os.pread(self._errors, _ERRORS_BYTES, max(0, os.fstat(self._errors).st_size - _ERRORS_BYTES))
         lines = text.decode("utf-8", "replace").strip().splitlines()
-        return lines[-1] if lines else "it said nothing"
+        return lines[-1] if lines else SILENCE
 
     def close(self, grace_seconds: float = 0.0) -> None:
         """End the process, and with it every worker that it brought forth; with grace, let it bury them first.

@@ -237,7 +237,7 @@ class Pool:
                 ours.sendall(encode(self._setup))
             except OSError as error:
                 ours.close()
-                raise NotStarted(str(error)) from error
+                raise NotStarted(self._starter.last_words(str(error))) from error
             except BaseException:
                 ours.close()
                 raise

@@ -12,7 +12,7 @@ import anyio
 import anyio.to_thread
 
 from modelaudit.errors import ModelauditError
-from modelaudit.workers.launch import Nursery
+from modelaudit.workers.launch import SILENCE, Nursery
 from modelaudit.workers.wire import Born, Died, Fork, Unborn, WireError, decode_from_nursery, packet
 
 _PACKET_BYTES: Final = 1 << 16
@@ -74,7 +74,7 @@ class Starter:
                 await process.begun.wait()
         except (OSError, TimeoutError) as error:
             self._processes.pop(process.number, None)
-            raise NotStarted(str(error) or "it did not answer") from error
+            raise NotStarted(self.last_words(str(error) or "it did not answer")) from error
         if process.trouble is not None:
             raise NotStarted(process.trouble)
         return process
@@ -127,14 +127,19 @@ class Starter:
         nursery.close()
         self._nursery, self._launched = None, anyio.Event()
         for process in self._processes.values():
-            process.trouble = process.trouble or (said if said != "it said nothing" else f"the nursery: {why}")
+            process.trouble = process.trouble or (said if said != SILENCE else f"the nursery: {why}")
             process.begun.set()
             process.ended.set()
         self._processes.clear()
 
     def said(self) -> str:
         """The last line that the nursery or a worker wrote on standard error."""
-        return "it said nothing" if self._nursery is None else self._nursery.said()
+        return SILENCE if self._nursery is None else self._nursery.said()
+
+    def last_words(self, otherwise: str) -> str:
+        """What the nursery said before it ended, which is the cause of whatever failed in talking to it."""
+        said = self.said()
+        return said if said != SILENCE else otherwise
 
     def close(self) -> None:
         """End the nursery and every worker. Blocks until they are gone, which takes a moment."""

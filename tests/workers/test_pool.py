@@ -1,6 +1,8 @@
 """The pool with real processes: answers, questions, deaths, hangs and nonsense."""
 
 import os
+import select
+import socket
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,7 +16,7 @@ from modelaudit.model import Inspection
 from modelaudit.workers import child
 from modelaudit.workers.launch import Nursery
 from modelaudit.workers.pool import Lost, Outcome, Pool, WorkersUnavailable
-from modelaudit.workers.starter import Starter
+from modelaudit.workers.starter import NotStarted, Starter
 from modelaudit.workers.wire import Broken, Done, Job, Need, Setup
 
 pytestmark = pytest.mark.anyio
@@ -309,6 +311,16 @@ async def test_workers_are_started_by_a_thread_that_stays(monkeypatch: pytest.Mo
     async with Pool(Setup(Limits()), 1, Starter(launch=launch)) as pool:
         await scan(pool, "fine")
     assert threads == [threading.get_ident()]
+
+
+async def test_a_nursery_that_ended_before_it_was_asked_has_said_why() -> None:
+    """Its cause is told, not that the pipe to it is broken."""
+    failing = Nursery("raise RuntimeError('no such catalogue')")
+    select.select([failing.control], [], [], 60)  # it has ended
+    ours, theirs = socket.socketpair()
+    with ours, theirs, pytest.raises(NotStarted, match=r"^RuntimeError: no such catalogue$"):
+        await Starter(failing).fork(theirs, ())
+    failing.close()
 
 
 async def nursery_pid(pool: Pool) -> int:
