@@ -6,6 +6,7 @@ import random
 import struct
 import sys
 
+import numpy as np
 import pytest
 
 from modelaudit import inspect
@@ -76,6 +77,15 @@ def _loaded(data: bytes) -> str:
 def test_text_and_numbers_are_no_pickles(data: bytes) -> None:
     """What begins by chance like a frame or like a call."""
     assert not is_pickle(BytesBlob(data))
+
+
+def test_a_small_zip_with_a_pickle_in_it_is_a_zip() -> None:
+    """Its first line is like a persistent id, and opcodes of its member follow: that is no stream of opcodes."""
+    out = io.BytesIO()
+    np.savez(out, x=np.array([None, 1], dtype=object))
+    assert len(out.getvalue()) < 512
+    assert not is_pickle(BytesBlob(out.getvalue()))
+    assert {finding.rule for finding in inspect(out.getvalue()).findings} == {"npy-object-array"}
 
 
 def test_keys_of_any_kind_in_a_joblib_wrapper() -> None:

@@ -283,13 +283,13 @@ def is_pickle(blob: Blob, within: bool = False) -> bool:
     Reads little, and more only while it goes on being one. Raises `Missing`.
     """
     head = bytes(blob.view(0, _FIRST_BYTES))
+    if not head or head[0] not in NAMES or (head[0] == CODES["PERSID"] and _PERSISTENT.match(head) is None):
+        return False
     return _reads_as_pickle(blob, head, within) or _runs_otherwise(blob, head)
 
 
 def _runs_otherwise(blob: Blob, head: bytes) -> bool:
     """Whether it is a pickle for some loaders only: by frames that cut opcodes, or by a last line that does not end."""
-    if not head or head[0] not in NAMES:
-        return False
     if any(_imports_for_sure(probe(run)) for run in from_file(head)):
         return True
     if _INST not in head or len(head) < blob.size or head[-1:] == b"\n":
@@ -299,8 +299,6 @@ def _runs_otherwise(blob: Blob, head: bytes) -> bool:
 
 
 def _reads_as_pickle(blob: Blob, head: bytes, within: bool) -> bool:
-    if not head or head[0] not in NAMES or (head[0] == CODES["PERSID"] and _PERSISTENT.match(head) is None):
-        return False
     headed = head[0] == 0x80 and len(head) > 1 and head[1] <= 5
     probing = Probing(0, until_sure=True, headed=headed)
     found = probing.found
