@@ -21,7 +21,9 @@ _CODE = {
     "Python code": late(
         r"__import__\s*\(|\bos\.(?:system|popen|exec[lv]\w*|spawn\w*|remove|unlink)\s*\(|\bsubprocess\.\w+\s*\("
         r"|\b(?:eval|exec)(?:\(\s*[^)\s]|\s+\(\s*[\"'])|\b(?:pickle|marshal|cloudpickle|dill)\.loads?\s*\("
-        r"|\bimport\s+(?:os|subprocess|socket|ctypes|pty)\b|\bimportlib\.import_module\s*\("
+        r"|\bimport\s+(?:os\s+as\s+\w|subprocess\b|socket\b|ctypes\b|pty\b)|\bimportlib\.import_module\s*\("
+        r"|\bfrom\s+(?:os|posix|subprocess|socket|ctypes|pty)\s+import\b"
+        r"|\bgetattr\s*\(\s*(?:os|__builtins__|builtins)\b"
         r"|\b__(?:builtins|globals|subclasses|reduce|reduce_ex|class|mro|bases)__\b"
     ),
     "Java code": late(

@@ -32,7 +32,8 @@ _CODE = {
     "Python code": late(
         r"__import__\s*\(|\bos\.(?:system|popen|exec[lv]\w*)\s*\(|\bsubprocess\.\w+\s*\("
         r"|\b(?:eval|exec)(?:\(\s*[^)\s]|\s+\(\s*[\"'])"
-        r"|\bpickle\.loads\s*\(|\bimport\s+(?:os|subprocess|socket|ctypes)\b"
+        r"|\bpickle\.loads\s*\(|\bimport\s+(?:os\s+as\s+\w|subprocess\b|socket\b|ctypes\b)"
+        r"|\bfrom\s+(?:os|posix|subprocess|socket|ctypes)\s+import\b|\bgetattr\s*\(\s*(?:os|__builtins__|builtins)\b"
     ),
     _TEMPLATE: late("__"),  # as far as `telltale.template` says so
     "a script for a browser": late(r"<script\b|javascript:|\bon(?:error|load)\s*=\s*[\"']?\w+\(", re.IGNORECASE),

@@ -26,6 +26,22 @@ def test_a_template_that_reaches_inside_is_told(text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "text", ["from os import system", "import os as o", "import subprocess", "getattr(os, 'x')", "os.system('id')"]
+)
+def test_python_that_reaches_for_the_system_is_told(text: str) -> None:
+    """Names out of a module, the module under another name, attributes by text, calls."""
+    found = telltale.code(text)
+    assert found is not None
+    assert found[0] == "Python code"
+
+
+@pytest.mark.parametrize("text", ["import os", "see import os docs", "import os\nos.path.join(a, b)", "import os.path"])
+def test_an_ordinary_import_in_a_snippet_is_none(text: str) -> None:
+    """Instructions of use begin like this."""
+    assert telltale.code(text) is None
+
+
+@pytest.mark.parametrize(
     "text", ["{{ a }} __init__", "__init__ {{ a }}", "{ x.__init__", "{{" + " " * 420 + "__init__", "{{" * 3000]
 )
 def test_a_name_outside_of_an_expression_is_none(text: str) -> None:

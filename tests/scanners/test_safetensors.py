@@ -81,6 +81,9 @@ FIRING: dict[str, tuple[str, bytes]] = {
     "name absolute": ("tensor-name", make({"/etc/x": tensor(0, 4)}, bytes(4))),
     "name with control": ("tensor-name", make({"a\x1b[2J": tensor(0, 4)}, bytes(4))),
     "python in metadata": ("metadata-code", make({"__metadata__": {"n": "__import__('os').system('id')"}})),
+    "names out of a module": ("metadata-code", make({"__metadata__": {"n": "from os import system as s\ns('id')"}})),
+    "module by another name": ("metadata-code", make({"__metadata__": {"n": "import os as o; o.system('id')"}})),
+    "attribute by text": ("metadata-code", make({"__metadata__": {"n": "import os; getattr(os, 'sys' + 'tem')('id')"}})),
     "template in metadata": ("metadata-code", make({"__metadata__": {"t": "{{ ''.__class__.__mro__ }}"}})),
     "script in metadata": ("metadata-code", make({"__metadata__": {"h": "<script>alert(1)</script>"}})),
     "token in metadata": ("metadata-secret", make({"__metadata__": {"t": "hf_" + "a" * 34}})),
@@ -107,6 +110,7 @@ SILENT: dict[str, bytes] = {
         "modelspec.thumbnail": "data:image/jpeg;base64,/9j/4AAQSkZJRgABAQ" + "A" * 400,
         "eval": "we eval (zero-shot) and exec (once) every 100 steps; see eval() in the docs",
         "notes": "import the weights, then evaluate (exec summary in README); system requirements: os x",
+        "usage": "```python\nimport os\nfrom safetensors.torch import load_file\nload_file(os.path.join(d, 'x'))\n```",
         "ss_tag_frequency": '{"1_x": {"on error": 3}}',
     }}),
 }  # fmt: skip
