@@ -83,7 +83,7 @@ FIRING: dict[str, tuple[str, bytes]] = {
     "python in metadata": ("metadata-code", make({"__metadata__": {"n": "__import__('os').system('id')"}})),
     "names out of a module": ("metadata-code", make({"__metadata__": {"n": "from os import system as s\ns('id')"}})),
     "module by another name": ("metadata-code", make({"__metadata__": {"n": "import os as o; o.system('id')"}})),
-    "attribute by text": ("metadata-code", make({"__metadata__": {"n": "import os; getattr(os, 'sys' + 'tem')('id')"}})),
+    "attribute by text": ("metadata-code", make({"__metadata__": {"n": "import os; getattr(os, 'sys' + 'tem')"}})),
     "template in metadata": ("metadata-code", make({"__metadata__": {"t": "{{ ''.__class__.__mro__ }}"}})),
     "script in metadata": ("metadata-code", make({"__metadata__": {"h": "<script>alert(1)</script>"}})),
     "token in metadata": ("metadata-secret", make({"__metadata__": {"t": "hf_" + "a" * 34}})),
