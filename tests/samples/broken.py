@@ -314,6 +314,15 @@ def hostile() -> Iterator[Sample]:
             loader="",
         )
     yield Sample(
+        "B023-cut-line",
+        "B023",
+        "model.pkl",
+        lambda p: asm.proto(4) + asm.frame(b"I--" + b"0" * 997) + b"0" * 3000 + b"\n0" + p.call() + b".",
+        "A frame ends inside a line, of which the C unpickler skips the beginning, with what is wrong there."
+        f"{UNPROVEN}Pythons from 3.13.15 on refuse it; 3.11 runs it from a file.",
+        loader="",
+    )
+    yield Sample(
         "B023-cut-length",
         "B023",
         "model.pkl",

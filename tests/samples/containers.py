@@ -288,6 +288,7 @@ def _decoy(payload: Payload) -> bytes:
 
 OTHERS: tuple[tuple[str, str, str, Build, str, str], ...] = (
     ("B022-blank-before-l", "B022", "model.pkl", lambda p: b"L7 L\n0" + p.pickle(), "pickle", "A blank in a LONG."),
+    ("B022-no-digits", "B022", "model.pkl", lambda p: b"I\0\n0" + p.pickle(), "pickle", "An INT without digits is 0."),
     (
         "B021-line-of-5-mib",
         "B021",

@@ -5,10 +5,11 @@ Before 3.13.15 it skips what is left of a frame when an argument, a line or anot
 """
 
 from collections.abc import Iterator
+from typing import Final
 
 from modelaudit.parsers.pickle.opcodes import CODES, COUNT_BYTES, LINES, NAMES, SIGNED_COUNT, SIZE
 
-_FRAME = CODES["FRAME"]
+FRAME: Final = CODES["FRAME"]
 _STOP = CODES["STOP"]
 
 
@@ -62,13 +63,13 @@ def from_file(data: bytes) -> Iterator[bytes]:
 
     Only of those after whose beginning the file was read otherwise than byte by byte; the last one may break off.
     """
-    if _FRAME not in data:
+    if FRAME not in data:
         return
     file, run = _File(data), bytearray()
     try:
         while True:
             op = file.read(1)[0]
-            if op == _FRAME:
+            if op == FRAME:
                 file.frame(int.from_bytes(file.read(8), "little"))
                 continue
             if op not in NAMES:

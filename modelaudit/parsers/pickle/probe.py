@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from modelaudit.blob import Blob
-from modelaudit.parsers.pickle.framed import from_file
+from modelaudit.parsers.pickle.framed import FRAME, from_file
 from modelaudit.parsers.pickle.opcodes import CODES, COUNT_BYTES, LINES, NAMES, SIGNED_COUNT, SIZE
 from modelaudit.parsers.pickle.reading import Window
 
@@ -256,6 +256,8 @@ def _argument(head: bytes, i: int, op: int) -> int:
 
 
 def _line_is_sane(name: str, line: bytes) -> bool:
+    if name == "INT" and line[:1] == b"\0":
+        return True  # for C no digits are 0
     if name in _NUMERIC:
         line = line.partition(b"\0")[0]  # where C ends the text of a number
     if name in ("INT", "LONG"):
@@ -290,8 +292,10 @@ def is_pickle(blob: Blob, within: bool = False) -> bool:
 
 def _runs_otherwise(blob: Blob, head: bytes) -> bool:
     """Whether it is a pickle for some loaders only: by frames that cut opcodes, or by a last line that does not end."""
-    if any(_imports_for_sure(probe(run)) for run in from_file(head)):
-        return True
+    if FRAME in head:
+        here = bytes(blob.view(0, PROBE_BYTES, len(head)))
+        if any(_imports_for_sure(probe(run)) for run in from_file(here)):
+            return True
     if _INST not in head or len(head) < blob.size or head[-1:] == b"\n":
         return False
     found = probe(head[:-1] + b"\n")
@@ -309,11 +313,9 @@ def _reads_as_pickle(blob: Blob, head: bytes, within: bool) -> bool:
     if _imports_for_sure(found) or found.convinces:
         return True
     if found.stopped:
-        return (
-            found.puts > 0
-            or found.opcodes >= _SURE
-            or _ends_well(blob, head, found.end, _AHEAD_WITHIN if within else _AHEAD)
-        )
+        here = bytes(blob.view(0, PROBE_BYTES, len(head)))
+        ahead = _AHEAD_WITHIN if within else _AHEAD
+        return found.puts > 0 or found.opcodes >= _SURE or _ends_well(blob, here, found.end, ahead)
     return going_on or (place > 0 and found.puts > 0 and found.opcodes >= _SURE)
 
 

@@ -145,11 +145,11 @@ def number(line: bytes) -> bytes:
 
 
 def _integer(text: bytes) -> int:
-    """As C reads it: a leading 0 means octal, 0x hexadecimal."""
+    """As C reads it: a leading 0 means octal, 0x hexadecimal; no digits are 0."""
     try:
         return int(text, 0)
     except ValueError:
-        return int(text, 8)
+        return int(text, 8) if text else 0
 
 
 def is_container(blob: Blob, offset: int) -> str:
