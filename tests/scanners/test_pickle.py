@@ -506,13 +506,38 @@ def test_ordinary_states_are_silent(name: str) -> None:
 
 
 MODEL = "ultralytics.nn.tasks", "DetectionModel"
+# Each is what a saved model holds, and does harm when it is called with arguments (versions of 2022 to 2026).
+RESTORED = (
+    "cmdstanpy.model:CmdStanModel",
+    "sentence_transformers.SentenceTransformer:SentenceTransformer",
+    "sentence_transformers.models.Transformer:Transformer",
+    "flair.embeddings.token:WordEmbeddings",
+    "flair.models.entity_linker_model:CandidateGenerator",
+    "torchtext.vocab.vectors:Vectors",
+    "fairseq.models.wav2vec.wav2vec2:Wav2Vec2Model",
+    "fairseq.criterions.ctc:CtcCriterion",
+    "xgboost.core:Booster",
+    "lightgbm.basic:Booster",
+    "peft.tuners.prompt_tuning.model:PromptEmbedding",
+    "torch_geometric.data.in_memory_dataset:InMemoryDataset",
+)
 
 
 def test_a_class_that_is_only_restored_is_silent() -> None:
     """NEWOBJ, `_reconstructor` and BUILD do not run the constructor of a YOLO model or of a compiled Stan model."""
     for protocol in (0, 2, 4):
-        for path in (":".join(MODEL), "cmdstanpy.model:CmdStanModel"):
+        for path in (":".join(MODEL), *RESTORED):
             assert hits(filled(path, asm.literal({"training": False}, protocol), protocol)) == []
+
+
+@pytest.mark.parametrize("path", RESTORED)
+def test_a_class_that_is_called_is_told_of(path: str) -> None:
+    """With one argument of the file, which these constructors evaluate, fetch or open."""
+    module, _, name = path.partition(":")
+    data = asm.pickle(asm.call(GLOBAL(module, name), asm.text("evil/repository")))
+    assert {(hit.rule, hit.evidence["reference"]) for hit in hits(data)} == {
+        ("pickle-unknown-call", f"{module}.{name}")
+    }
 
 
 @pytest.mark.parametrize("opcode", ["REDUCE", "OBJ", "INST", "base"])
